@@ -1,8 +1,15 @@
-import type { Names, Route, Verb } from './routes.ts'
+import { createTokens } from './auth-jwt.ts'
+import { createUsers } from './auth-users.ts'
+import type { Config } from './config-normalize.ts'
+import type { Scalar } from './config-route.ts'
+import { BatonError } from './errors.ts'
+import type { Condition, Names, Route, Verb } from './routes.ts'
+import { compileText } from './routes-projection.ts'
+import { field, scalarText } from './routes-record.ts'
 
 /** Who a session or request is. */
 export interface Principal {
-  /** `sub`, or `name`, of the claims; the login of `auth: users`; `guest` for a guest. */
+  /** `sub`, or `name`, of the claims (or the claim that `auth.jwt.nameClaim` says; '' where there is none); the login of `auth: users`; `guest` for a guest. */
   name: string
   claims: Readonly<Record<string, unknown>>
   guest: boolean
@@ -25,4 +32,81 @@ export interface Auth {
   verifyToken(token: string): Promise<Principal>
   /** @throws BatonError FORBIDDEN, naming the verb and the destination's route. */
   authorize(verb: Verb, route: Route, principal: Principal, names: Names): void
+}
+
+const GUEST: Principal = Object.freeze({ name: 'guest', claims: Object.freeze({}), guest: true })
+
+export function createAuth(options: Config['auth']): Auth {
+  const users = options.mode === 'users' ? createUsers(options.users) : undefined
+  const tokens = options.mode === 'jwt' ? createTokens(options.jwt) : undefined
+
+  function guest(missing: string): Principal {
+    if (options.guests) return GUEST
+    throw new BatonError('UNAUTHENTICATED', `${missing} is missing`)
+  }
+
+  async function verifyToken(token: string): Promise<Principal> {
+    if (!tokens) throw new BatonError('UNAUTHENTICATED', 'no tokens are taken here')
+    return tokens.verify(token)
+  }
+
+  return {
+    async authenticate(credentials) {
+      if (!users && !tokens) return GUEST
+      const { accessToken, login, passcode } = credentials
+      const { scheme, value } = authorizationOf(credentials.authorization)
+      if (users) {
+        if (scheme === 'bearer') throw new BatonError('UNAUTHENTICATED', 'a login and passcode are asked for')
+        const pair = scheme === 'basic' ? basic(value) : { login, passcode }
+        return pair.login ? users.verify(pair.login, pair.passcode ?? '') : guest('login and passcode')
+      }
+      if (scheme === 'basic') throw new BatonError('UNAUTHENTICATED', 'a Bearer token is asked for, not Basic')
+      const token = value || accessToken || passcode
+      return token ? verifyToken(token) : guest('a token (Authorization: Bearer, passcode or access_token)')
+    },
+
+    verifyToken,
+
+    authorize(verb, route, principal, names) {
+      if (isAllowed(route.allow[verb], principal, names)) return
+      const hint = principal.guest ? '; a guest may not, or not here: show a credential' : ''
+      throw new BatonError('FORBIDDEN', `${verb} on route ${route.name} is not allowed to this principal${hint}`)
+    }
+  }
+}
+
+function isAllowed(condition: Condition, { claims, guest }: Principal, names: Names): boolean {
+  if (condition === 'anyone') return true
+  if (condition === 'authenticated') return !guest
+  if (condition === 'nobody' || guest) return false
+  return Object.entries(condition).every(([name, wanted]) => {
+    const held = [field(claims, name)].flat().map(scalarText)
+    return [wanted].flat().some(value => {
+      const text = valueText(value, names)
+      return text !== undefined && held.includes(text)
+    })
+  })
+}
+
+/** Undefined where a name of the template is not known: then nothing equals it. */
+function valueText(value: Scalar, names: Names): string | undefined {
+  if (typeof value !== 'string' || !value.includes('{')) return String(value)
+  return compileText(value).render(name => (Object.hasOwn(names, name) ? names[name] : undefined))
+}
+
+/** RFC 9110 §11.4: the scheme is case-insensitive. */
+function authorizationOf(header: string | undefined): { scheme?: 'bearer' | 'basic'; value?: string } {
+  if (!header) return {}
+  const [scheme, value] = header.trim().split(/ +/)
+  const known = scheme?.toLowerCase()
+  if ((known === 'bearer' || known === 'basic') && value) return { scheme: known, value }
+  throw new BatonError('UNAUTHENTICATED', 'Authorization must be "Bearer <token>" or "Basic <login:passcode>"')
+}
+
+/** RFC 7617 §2. */
+function basic(value: string | undefined): { login?: string; passcode?: string } {
+  const text = Buffer.from(value ?? '', 'base64').toString()
+  const colon = text.indexOf(':')
+  if (colon < 0) throw new BatonError('UNAUTHENTICATED', 'Basic must hold login:passcode in base64')
+  return { login: text.slice(0, colon), passcode: text.slice(colon + 1) }
 }

@@ -86,5 +86,7 @@ export class BatonError extends Error {
 
 /** Any error as one of the table: unknown ones become INTERNAL, whose detail tells a client nothing. */
 export function asBatonError(error: unknown): BatonError {
-  return error instanceof BatonError ? error : new BatonError('INTERNAL', 'see the log of the gateway', { cause: error })
+  return error instanceof BatonError
+    ? error
+    : new BatonError('INTERNAL', 'see the log of the gateway', { cause: error })
 }

@@ -1,6 +1,11 @@
-import type { Principal } from './auth.ts'
-import type { OutgoingRecord, Produced } from './ports.ts'
-import type { Names, Route, SendRule } from './routes.ts'
+import type { Auth, Principal } from './auth.ts'
+import { BatonError } from './errors.ts'
+import type { Metrics } from './metrics.ts'
+import type { OutgoingRecord, Produced, RecordSink } from './ports.ts'
+import type { Names, Route } from './routes.ts'
+import type { SendRule } from './send-rule.ts'
+
+// IN: authorize, validate, stamp, produce. `prepare` writes nothing; what it refuses Kafka never sees.
 
 /** A SEND frame or a POST, as it came. */
 export interface SendRequest {
@@ -27,4 +32,48 @@ export interface Inbound {
 export interface Prepared {
   route: Route
   records: OutgoingRecord[]
+}
+
+export interface InboundOptions {
+  /** The largest body, bytes. */
+  maxBodyBytes: number
+}
+
+export interface InboundDeps {
+  auth: Auth
+  sink: Pick<RecordSink, 'produce'>
+  metrics: Metrics
+}
+
+export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, metrics }: InboundDeps): Inbound {
+  return {
+    async prepare({ route, rule, principal: session, ...came }) {
+      if (came.body.length > maxBodyBytes) {
+        throw new BatonError(
+          'BODY_TOO_LARGE',
+          `the body has ${came.body.length} bytes, at most ${maxBodyBytes} are taken`
+        )
+      }
+      const draft = rule.read(came)
+      const principal = rule.token ? await sender(rule.token(draft), session) : session
+      if (!rule.allowedByNames) auth.authorize('send', route, principal, came.names)
+      rule.validate(draft)
+      const { record, names } = rule.stamp(draft, principal, new Date())
+      if (rule.allowedByNames) auth.authorize('send', route, principal, names)
+      return { route, records: [record] }
+    },
+
+    async produce(prepared) {
+      const produced = await sink.produce(prepared.flatMap(({ records }) => records))
+      for (const { route, records } of prepared) metrics.produced.inc({ route: route.name }, records.length)
+      return produced
+    }
+  }
+
+  /** Who sends, on a route whose bodies carry tokens: the token's principal, else the session's unless that is a guest. */
+  async function sender(token: string | undefined, session: Principal): Promise<Principal> {
+    if (token !== undefined) return auth.verifyToken(token)
+    if (!session.guest) return session
+    throw new BatonError('UNAUTHENTICATED', 'the body must carry a token, or CONNECT must have shown one')
+  }
 }

@@ -61,6 +61,11 @@ export interface Delivery {
 /** `unknown` where the number cannot be proved. */
 export type Gap = number | 'unknown'
 
+/** The topic that a source consumes. */
+export function topicOf(source: string): string {
+  return source.split('/')[1] as string
+}
+
 const VERSION = 'B1'
 const HEADER_LINE = /^B1 ([A-Za-z0-9]{1,24}) (\d{1,15}) (\S{1,600}) (\d{1,16}) (\d{1,16}) ([-ho]{1,2}) (\d{1,9})$/
 const LF = 10
@@ -156,6 +161,7 @@ export function sourceTag(source: string): string {
 /**
  * @param vector V at this message, its own coordinate included.
  * @returns at most 256 bytes of `[A-Za-z0-9._-]`, so it needs no STOMP escaping: `epoch.seq` or `0.0`, then `.` + `o` (own) or `v` + tag + offset for each source, then `.x` if sources were left out.
+ *   A channel adds `.p` + a counter for a message without a position: it resumes where the message before it does.
  */
 export function encodeMessageId(position: Position | undefined, own: Coordinate | undefined, vector: Vector): string {
   let id = position ? `${position.epoch}.${position.seq}` : '0.0'
@@ -175,7 +181,7 @@ export function encodeMessageId(position: Position | undefined, own: Coordinate 
   return left > 0 ? `${id}.x` : id
 }
 
-const ID = /^(?:0\.0|([A-Za-z0-9]{1,24})\.([1-9]\d{0,14}|0))((?:\.[ov][\w-]{8}-?\d{1,16})*)(\.x)?$/
+const ID = /^(?:0\.0|([A-Za-z0-9]{1,24})\.([1-9]\d{0,14}|0))((?:\.[ov][\w-]{8}-?\d{1,16})*)(\.x)?(?:\.p\d{1,12})?$/
 
 /** @returns undefined when `id` is not one that `encodeMessageId` could have made. */
 export function parseMessageId(id: string): ResumePoint | undefined {

@@ -13,8 +13,8 @@ export function createMetrics() {
   return {
     registry,
     records: counter('records_consumed_total', 'Records consumed from Kafka.', ['topic']),
-    appended: counter('records_appended_total', 'Channel entries appended to the log and published.', ['route']),
-    suppressed: counter('records_suppressed_total', 'Redelivered entries that the fence skipped.', ['topic']),
+    appended: counter('entries_appended_total', 'Channel entries appended to the log and published.', ['topic']),
+    suppressed: counter('entries_suppressed_total', 'Redelivered entries that the fence skipped.', ['topic']),
     deadLettered: counter('records_dead_lettered_total', 'Records that no route could take.', ['topic', 'cause']),
     rewinds: counter('relay_rewinds_total', 'Times Redis was found behind and the relay went back.', ['cause']),
     lag: gauge('consumer_lag_records', 'Records of an owned partition not yet consumed.', ['topic', 'partition']),

@@ -159,6 +159,8 @@ export interface Head {
   position?: Position
   /** Coordinate of the last entry. */
   coordinate?: Coordinate
+  /** Per source that ever fed this channel, the offset of its last entry here. */
+  vector?: Vector
 }
 
 export interface Snapshot {

@@ -1,4 +1,14 @@
+import { ConfigError, type Fault } from './config-faults.ts'
+import type { Config } from './config-normalize.ts'
+import { BatonError } from './errors.ts'
 import type { KafkaRecord } from './ports.ts'
+import { pairFaults } from './routes-check.ts'
+import { type CompiledRoute, compileRoute } from './routes-compile.ts'
+import { Unroutable, viewRecord } from './routes-record.ts'
+import type { SendRule } from './send-rule.ts'
+import { isMalformed } from './template.ts'
+
+export { type SendRule, Unroutable }
 
 /** The rule that ties a topic, a channel and a destination; compiled from one entry of `routes:` in the configuration. */
 export interface Route {
@@ -16,7 +26,11 @@ export interface Route {
 export type Verb = 'send' | 'subscribe' | 'history'
 
 /** `anyone`: guests too. `authenticated`: any principal but a guest. An object: every claim named equals (or, an array, contains) one of the values; a value may be a template over the route's names. */
-export type Condition = 'anyone' | 'authenticated' | 'nobody' | Record<string, string | number | boolean | (string | number | boolean)[]>
+export type Condition =
+  | 'anyone'
+  | 'authenticated'
+  | 'nobody'
+  | Record<string, string | number | boolean | (string | number | boolean)[]>
 
 /** Names taken out of a destination, channel or path by matching its template backwards; values are decoded. */
 export type Names = Record<string, string>
@@ -56,9 +70,74 @@ export interface Routes {
   sendable(destination: string): { route: Route; rule: SendRule; names: Names }
 }
 
-/** How SENDs and POSTs become records of a route's topic. Compiled; filled by `inbound.ts`. */
-export interface SendRule {
-  /** Method and path template of the HTTP way in, as fastify takes it; absent: none. */
-  http: string | undefined
-  compiled: unknown
+/** What is wrong with the routes of a configuration, for `loadConfig`. */
+export function checkRoutes({ routes }: Pick<Config, 'routes'>): Fault[] {
+  return compileRoutes(routes).faults
+}
+
+/** @throws ConfigError with every fault of the routes. */
+export function createRoutes(config: Config['routes']): Routes {
+  const { compiled, faults } = compileRoutes(config)
+  if (faults.length > 0) throw new ConfigError(faults.map(({ path, message }) => `${path}: ${message}`))
+  const table = compiled.map(route => ({ ...route, route: routeOf(route) }))
+  const byTopic = Map.groupBy(table, ({ route }) => route.topic)
+  /** Routes of equal destinations share their channels: one place, for which the first of them stands. */
+  const places = Map.groupBy(table, ({ shape }) => shape.destination)
+    .values()
+    .toArray()
+
+  return {
+    all: table.map(({ route }) => route),
+    topics: [...byTopic.keys()],
+
+    resolve(record) {
+      const view = viewRecord(record)
+      return (byTopic.get(record.topic) ?? []).map(({ route, resolve }) => ({ route, ...resolve(view) }))
+    },
+
+    subscribable(destination) {
+      for (const sharing of places) {
+        const [first] = sharing
+        const names = first?.destination.match(destination)
+        if (!first || !names) continue
+        const channel = first.channel.expand(name => names[name] as string)
+        return {
+          route: first.route,
+          channel,
+          destination,
+          names,
+          topics: new Set(sharing.map(({ route }) => route.topic))
+        }
+      }
+      throw refusal(destination, 'subscribe to')
+    },
+
+    sendable(destination) {
+      for (const { route, send } of table) {
+        const names = send?.destination.match(destination)
+        if (send && names) return { route, rule: send.rule, names }
+      }
+      throw refusal(destination, 'send to')
+    }
+  }
+}
+
+function compileRoutes(config: Config['routes']): { compiled: CompiledRoute[]; faults: Fault[] } {
+  const all = Object.entries(config).map(([name, route]) => compileRoute(name, route))
+  const compiled = all.flatMap(({ compiled }) => compiled ?? [])
+  return { compiled, faults: [...all.flatMap(({ found }) => found), ...pairFaults(compiled)] }
+}
+
+function routeOf({ name, config: { topic, log, history, allow }, send }: CompiledRoute): Route {
+  const { size, maxAgeMs } = history
+  return { name, topic: topic.name, log, history: { size, maxAgeMs }, send: send?.rule, allow }
+}
+
+const SHOWN = 120
+
+function refusal(destination: string, verb: string): BatonError {
+  const shown = destination.length > SHOWN ? `${destination.slice(0, SHOWN)}…` : destination
+  if (!isMalformed(destination)) return new BatonError('UNKNOWN_DESTINATION', `there is no "${shown}" to ${verb}`)
+  const how = 'must not be empty; { } and controls are written %7B, %7D, %00 …, and % alone %25'
+  return new BatonError('MALFORMED_DESTINATION', `"${shown}" ${how}`)
 }

@@ -1,0 +1,249 @@
+import type { Logger } from 'pino'
+import {
+  type Delivery,
+  decodeMessage,
+  encodeMessageId,
+  type Gap,
+  type Message,
+  topicOf,
+  type Vector
+} from './message.ts'
+import type { Metrics } from './metrics.ts'
+import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
+import { addGap, missingSince } from './proof.ts'
+import type { Place } from './routes.ts'
+
+// One channel on this process: joining → live ⇄ healing (I6). What follows is delivered, what is known is dropped,
+// and anything else is healed: the log is read, its fresh entries are delivered in its order, and its position taken.
+// Messages that come meanwhile are held. There is no other way out of a hole.
+
+/** Messages held while a channel is not live, or while one subscription replays; past it they are read from the log instead. */
+const HELD_LIMIT = 10_000
+/** Entries read beyond the hole, for what is published while the read is on its way. */
+const READ_AHEAD = 16
+const RETRY_MS = [50, 100, 250, 500, 1000] as const
+
+export interface ChannelDeps {
+  feed: ChannelFeed
+  metrics: Metrics
+  logger: Logger
+  /** Runs a read when its turn comes: heals are bounded per link. */
+  read(channel: string, last?: number): Promise<Snapshot>
+}
+
+/** What one joining subscription collects until it goes live. */
+export interface Hold {
+  deliveries: Delivery[]
+  /** More came than may be held: what is missing must be read from the log. */
+  overflowed: boolean
+}
+
+export type Channel<Member> = ReturnType<typeof createChannel<Member>>
+
+/** The state machine of one channel. It follows the channel at once; `settled()` says when it is live. */
+export function createChannel<Member>(place: Place, audience: Audience<Member>, deps: ChannelDeps) {
+  const { channel: name, topics } = place
+  const { feed, metrics, logger } = deps
+  const vector: Vector = new Map()
+  /** The part of V that message-ids name: sources that ever fed this channel. */
+  const named: Vector = new Map()
+  const holds = new Set<Hold>()
+  let head: Head = {}
+  let held: Buffer[] | undefined = []
+  let heldOverflowed = false
+  let gap: Gap | undefined
+  let plainCount = 0
+  let closed = false
+  let settled: Promise<void> = join()
+
+  const fresh = ({ coordinate }: Message): boolean =>
+    coordinate !== undefined && coordinate.offset > (vector.get(coordinate.source) ?? Number.NEGATIVE_INFINITY)
+
+  async function join(): Promise<void> {
+    await feed.follow(name)
+    const snapshot = await readUntilDone(0)
+    if (!snapshot) return
+    // V := the fence, so that a refill never reaches a newcomer as news; the channel's own sources besides, for those of an earlier incarnation.
+    absorb(snapshot)
+    head = snapshot.head
+    release()
+  }
+
+  function absorb({ fences, head: { vector: own } }: Snapshot): void {
+    for (const [source, offset] of fences) {
+      if (topics.has(topicOf(source))) raise(vector, source, offset)
+    }
+    for (const [source, offset] of own ?? []) {
+      raise(vector, source, offset)
+      nameSource(source)
+    }
+  }
+
+  function nameSource(source: string): void {
+    const offset = vector.get(source)
+    if (offset !== undefined) named.set(source, offset)
+  }
+
+  /** Undefined when the channel was closed meanwhile. Redis being away is waited out. */
+  async function readUntilDone(last?: number): Promise<Snapshot | undefined> {
+    for (let attempt = 0; !closed; attempt++) {
+      try {
+        return await deps.read(name, last)
+      } catch (error) {
+        if (attempt === 0) logger.warn({ channel: name, err: error }, 'channel waits for Redis to be read')
+        await new Promise(resolve => setTimeout(resolve, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]))
+      }
+    }
+    return undefined
+  }
+
+  /** Back to live: what was held goes through the rule, which may begin another heal. */
+  function release(): void {
+    const payloads = held ?? []
+    held = undefined
+    if (heldOverflowed) {
+      heldOverflowed = false
+      heal()
+    }
+    for (const payload of payloads) take(payload)
+  }
+
+  /** A payload off the bus. */
+  function take(payload: Buffer): void {
+    if (closed) return
+    if (held) {
+      if (held.length < HELD_LIMIT) held.push(payload)
+      else {
+        held.length = 0
+        heldOverflowed = true
+      }
+      return
+    }
+    const message = decodeMessage(payload)
+    const { position } = message
+    if (!position) {
+      deliver(message, `${currentId()}.p${++plainCount}`)
+      return
+    }
+    const sameEpoch = position.epoch === head.position?.epoch
+    const seq = head.position?.seq ?? 0
+    const isFresh = fresh(message)
+    if (sameEpoch && position.seq === seq + 1) {
+      // Known already, yet in its place: the chain is whole, so a refill passes by without a read for each message.
+      if (isFresh) accept(message)
+      advance(message)
+    } else if (!sameEpoch || position.seq > seq || isFresh) {
+      heal(sameEpoch && position.seq > seq ? position.seq - seq : undefined)
+    }
+  }
+
+  function advance({ position, coordinate }: Message): void {
+    head = { ...(position && { position }), ...(coordinate && { coordinate }) }
+  }
+
+  /** Delivers an entry and remembers its coordinate. */
+  function accept(message: Message): void {
+    const { coordinate } = message
+    if (!coordinate) return
+    vector.set(coordinate.source, coordinate.offset)
+    named.set(coordinate.source, coordinate.offset)
+    if (message.omitted) {
+      gap = addGap(gap, 1)
+      return
+    }
+    deliver(message, idOf(message))
+  }
+
+  function deliver(message: Message, id: string): void {
+    const delivery: Delivery = gap === undefined ? { message, id } : { message, id, gap }
+    gap = undefined
+    for (const hold of holds) {
+      if (hold.deliveries.length < HELD_LIMIT) hold.deliveries.push(delivery)
+      else hold.overflowed = true
+    }
+    audience.push(delivery)
+  }
+
+  const idOf = ({ position, coordinate }: Message): string => encodeMessageId(position, coordinate, named)
+  const currentId = (): string => encodeMessageId(head.position, head.coordinate, named.size > 0 ? named : vector)
+
+  /** @param missing how many entries the hole is long, where that is known. */
+  function heal(missing?: number): void {
+    held = []
+    metrics.heals.inc()
+    settled = mend(missing)
+  }
+
+  async function mend(missing?: number): Promise<void> {
+    const before = head.position
+    let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
+    const first = snapshot?.entries[0]?.position
+    const reaches = first?.epoch === before?.epoch && (first?.seq ?? 0) <= (before?.seq ?? 0) + 1
+    if (missing !== undefined && !reaches) snapshot = await readUntilDone()
+    if (!snapshot) return
+    const [oldest] = snapshot.entries
+    const hole = missingSince(head, snapshot, oldest && fresh(oldest) ? oldest : undefined)
+    if (hole !== undefined) {
+      gap = addGap(gap, hole)
+      metrics.gaps.inc({ where: 'live' })
+      logger.warn({ channel: name, gap: hole }, 'a hole could not be healed: the log no longer holds it')
+    }
+    for (const entry of snapshot.entries) {
+      if (fresh(entry)) accept(entry)
+    }
+    for (const source of snapshot.head.vector?.keys() ?? []) nameSource(source)
+    head = snapshot.head
+    release()
+  }
+
+  return {
+    name,
+    place,
+    audience,
+    /** Sources and offsets delivered or older than the join. Read only. */
+    vector: vector as ReadonlyMap<string, number>,
+    take,
+
+    /** Resolves when the channel is live. */
+    async settled(): Promise<void> {
+      while (held && !closed) await settled
+    },
+
+    /** A resumed client knows this source: later message-ids name it too. */
+    nameSource,
+
+    /** Compares with what Redis says (after a link event, and by the slow sweep); heals when it differs. */
+    check(now: Head): void {
+      const same =
+        now.position?.epoch === head.position?.epoch &&
+        now.position?.seq === head.position?.seq &&
+        now.coordinate?.source === head.coordinate?.source &&
+        now.coordinate?.offset === head.coordinate?.offset
+      if (!held && !closed && !same) heal()
+    },
+
+    /** Resume from here to miss nothing from now on. */
+    lastMessageId: currentId,
+
+    /** Collects every delivery from now on, until `letGo`. */
+    hold(): Hold {
+      const hold: Hold = { deliveries: [], overflowed: false }
+      holds.add(hold)
+      return hold
+    },
+
+    letGo(hold: Hold): void {
+      holds.delete(hold)
+    },
+
+    close(): void {
+      closed = true
+      feed.unfollow(name)
+    }
+  }
+}
+
+export function raise(vector: Vector, source: string, offset: number): void {
+  const known = vector.get(source)
+  if (known === undefined || known < offset) vector.set(source, offset)
+}

@@ -1,0 +1,94 @@
+import { createPublicKey } from 'node:crypto'
+import type { Fault } from './config-faults.ts'
+import type { Config } from './config-normalize.ts'
+
+/** Faults between settings that each hold alone. */
+export function crossFaults(config: Config): Fault[] {
+  return [...roleFaults(config), ...linkFaults(config), ...authFaults(config), ...topicFaults(config)]
+}
+
+function roleFaults({ roles, kafka, redis }: Config): Fault[] {
+  if (roles.length > 1) return []
+  const missing = [...(kafka ? [] : ['kafka']), ...(redis ? [] : ['redis'])]
+  if (missing.length === 0) return []
+  return [
+    {
+      path: 'roles',
+      message: `a replica that is ${roles[0]} only shares nothing with the others through memory: set ${missing.join(' and ')}, or take both roles`
+    }
+  ]
+}
+
+function linkFaults({ kafka, redis, lifecycle }: Config): Fault[] {
+  const faults: Fault[] = []
+  if (kafka && kafka.heartbeatIntervalMs * 3 > kafka.sessionTimeoutMs) {
+    faults.push({ path: 'kafka.heartbeatIntervalMs', message: 'must be at most a third of kafka.sessionTimeoutMs' })
+  }
+  if (redis && (redis.url === undefined) === (redis.sentinel === undefined)) {
+    faults.push({ path: 'redis', message: 'needs one of url and sentinel' })
+  }
+  if (lifecycle.drainTimeoutMs >= lifecycle.deadlineMs) {
+    faults.push({ path: 'lifecycle.drainTimeoutMs', message: 'must be less than lifecycle.deadlineMs' })
+  }
+  return faults
+}
+
+function authFaults({ auth: { mode, users, jwt }, routes }: Config): Fault[] {
+  const faults: Fault[] = []
+  if (mode === 'users' && users.length === 0)
+    faults.push({ path: 'auth.users', message: 'must hold a user in mode users' })
+  const logins = users.map(({ login }) => login)
+  for (const [index, { login, passcode, passcodeHash }] of users.entries()) {
+    const path = `auth.users.${index}`
+    if ((passcode === undefined) === (passcodeHash === undefined)) {
+      faults.push({ path, message: 'needs one of passcode and passcodeHash' })
+    }
+    if (passcodeHash !== undefined && !Number.isInteger(Math.log2(Number(passcodeHash.split(':')[1])))) {
+      faults.push({ path: `${path}.passcodeHash`, message: 'must have a power of two for N' })
+    }
+    if (logins.indexOf(login) < index) faults.push({ path: `${path}.login`, message: 'is used before' })
+  }
+  const keys = [jwt.secret, jwt.publicKey, jwt.jwksUrl].filter(key => key !== undefined)
+  if (mode === 'jwt' && keys.length !== 1) {
+    faults.push({ path: 'auth.jwt', message: 'needs exactly one of secret, publicKey and jwksUrl' })
+  }
+  if (jwt.publicKey !== undefined && !isPublicKey(jwt.publicKey)) {
+    faults.push({ path: 'auth.jwt.publicKey', message: 'must be an RSA, EC or Ed25519 public key in PEM' })
+  }
+  if (jwt.jwksUrl !== undefined && !/^https?:$/.test(URL.parse(jwt.jwksUrl)?.protocol ?? '')) {
+    faults.push({ path: 'auth.jwt.jwksUrl', message: 'must be an http or https URL' })
+  }
+  for (const [name, { send }] of Object.entries(routes)) {
+    if (send?.token !== undefined && mode !== 'jwt') {
+      faults.push({ path: `routes.${name}.send.token`, message: 'needs auth.mode: jwt' })
+    }
+  }
+  return faults
+}
+
+function isPublicKey(pem: string): boolean {
+  try {
+    return ['rsa', 'ec', 'ed25519'].includes(createPublicKey(pem).asymmetricKeyType ?? '')
+  } catch {
+    return false
+  }
+}
+
+/** One topic has one declaration, and what could not be routed is not routed. */
+function topicFaults({ kafka, routes }: Config): Fault[] {
+  const faults: Fault[] = []
+  const declared = new Map<string, string>()
+  for (const [name, { topic }] of Object.entries(routes)) {
+    if (Object.keys(topic).length > 1) {
+      const text = JSON.stringify(Object.entries(topic).sort())
+      if (text !== (declared.get(topic.name) ?? text)) {
+        faults.push({ path: `routes.${name}.topic`, message: `declares ${topic.name} otherwise than the route before` })
+      }
+      declared.set(topic.name, text)
+    }
+    if (topic.name === kafka?.deadLetter.topic) {
+      faults.push({ path: `routes.${name}.topic`, message: 'is the dead-letter topic' })
+    }
+  }
+  return faults
+}

@@ -1,0 +1,213 @@
+import { Type } from 'typebox'
+import { RouteSettings } from './config-route.ts'
+import {
+  duration,
+  flag,
+  group,
+  integer,
+  list,
+  oneOf,
+  optionalGroup,
+  optionalText,
+  text,
+  topicName
+} from './config-types.ts'
+
+// Every setting, its default and what it means. config/schema.json, the environment names and the Config type come from here.
+
+const MIB = 1024 * 1024
+
+const Tls = Type.Union(
+  [
+    Type.Boolean(),
+    Type.Object(
+      {
+        ca: optionalText('PEM of the certificate authority. Default: those that Node trusts.'),
+        cert: optionalText('PEM of the client certificate.'),
+        key: optionalText('PEM of its private key.'),
+        rejectUnauthorized: Type.Optional(
+          Type.Boolean({ description: 'Refuse a server whose certificate does not hold. Default: true.' })
+        )
+      },
+      { additionalProperties: false }
+    )
+  ],
+  {
+    description: 'TLS: true, false, or what it needs.',
+    allowed: 'true, false, or an object of ca, cert, key (PEM) and rejectUnauthorized'
+  }
+)
+
+const Log = group('What is logged.', {
+  level: oneOf(
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    'info',
+    'The least important level that is logged.'
+  ),
+  pretty: Type.Union([Type.Boolean(), Type.Literal('auto')], {
+    default: 'auto',
+    description: 'For people instead of JSON lines; auto: in a terminal.',
+    allowed: 'true, false or auto'
+  })
+})
+
+const Http = group('The listener of WebSockets and HTTP.', {
+  host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 is every one of IPv4.'),
+  port: integer(8080, [0, 65535], 'Port to listen on; 0 takes any free one.'),
+  corsOrigins: list([], 'Origins whose pages may read the HTTP answers; * is any.'),
+  allowedOrigins: list(
+    [],
+    'Origins whose pages may open a WebSocket. Empty: the same host, or any where auth.mode is none.'
+  ),
+  maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.')
+})
+
+const Stomp = group('STOMP over WebSocket.', {
+  paths: Type.Array(Type.String({ pattern: '^/', allowed: 'a path that begins with /' }), {
+    default: ['/ws'],
+    minItems: 1,
+    uniqueItems: true,
+    description: 'Paths that take WebSockets.'
+  }),
+  maxBodyBytes: integer(MIB, [1], 'The largest body of a frame, bytes.'),
+  maxHeaders: integer(64, [1], 'The most headers of a frame.'),
+  maxHeaderBytes: integer(16_384, [256], 'The most bytes of all headers of a frame.'),
+  maxSubscriptions: integer(1000, [1], 'The most subscriptions of a session.'),
+  heartBeatMs: integer(10_000, [0], 'Heart-beat offered and asked for, milliseconds; 0: none.'),
+  connectTimeoutMs: integer(10_000, [1], 'Time for CONNECT to come, milliseconds.'),
+  ackWindow: integer(256, [1], 'Messages a client may leave unacknowledged before it counts as slow.'),
+  sendQueueBytes: integer(8 * MIB, [65_536], 'Bytes that may wait for one slow client; past it the session is closed.'),
+  sendQueueAgeMs: integer(
+    30_000,
+    [100],
+    'How long a byte may wait for one slow client, milliseconds; past it the session is closed.'
+  ),
+  maxPendingFrames: integer(128, [1], 'Frames of one session that may wait; past it its socket is paused.'),
+  maxTransactions: integer(16, [1], 'Open transactions of a session.'),
+  transactionBytes: integer(4 * MIB, [1], 'Bytes that the open transactions of a session may hold.'),
+  flushMs: integer(
+    0,
+    [0, 5],
+    'How long messages are gathered under load before they are sent, milliseconds; 0: one tick.'
+  )
+})
+
+const Kafka = optionalGroup('Kafka. Absent: records stay in the memory of this process.', {
+  brokers: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'host:port of some brokers.' }),
+  clientId: text('baton', 'Name of this client in the logs of Kafka.'),
+  groupId: text('baton', 'Consumer group of all relays.'),
+  startFrom: oneOf(['latest', 'earliest'], 'latest', 'Where a group without commits begins.'),
+  isolation: oneOf(
+    ['read_committed', 'read_uncommitted'],
+    'read_committed',
+    'Whether records of open transactions are consumed.'
+  ),
+  sasl: optionalGroup('SASL credentials.', {
+    mechanism: Type.Enum(['plain', 'scram-sha-256', 'scram-sha-512'], { description: 'SASL mechanism.' }),
+    username: Type.String({ description: 'User.' }),
+    password: Type.String({ description: 'Password.' })
+  }),
+  tls: Type.Optional(Tls),
+  sessionTimeoutMs: integer(10_000, [1000], 'How long a silent relay keeps its partitions, milliseconds.'),
+  heartbeatIntervalMs: integer(1000, [100], 'Heart-beat to the group, milliseconds.'),
+  maxWaitMs: integer(100, [1], 'How long a fetch waits for records, milliseconds.'),
+  maxBytesPerPartition: integer(MIB, [1024], 'Bytes that one fetch takes of a partition.'),
+  partitionsConcurrently: integer(8, [1], 'Partitions handled at the same time.'),
+  commitIntervalMs: integer(1000, [10], 'How often offsets are committed, milliseconds.'),
+  produceTimeoutMs: integer(10_000, [100], 'How long a SEND waits for the acknowledgement of Kafka, milliseconds.'),
+  produceQueueBytes: integer(32 * MIB, [65_536], 'Bytes of SENDs that may wait for Kafka.'),
+  deadLetter: group('Where records go that no route can take.', {
+    topic: Type.String({ ...topicName, default: 'baton.dead-letter', description: 'Topic.' }),
+    partitions: integer(1, [1], 'Its partitions, if it must be created.'),
+    replicationFactor: Type.Optional(
+      Type.Integer({ minimum: 1, description: "Its replicas, if it must be created. Default: the brokers' own." })
+    )
+  }),
+  refill: group('How far back records are consumed again after Redis was wiped.', {
+    maxAge: duration('10m', 'Age of the oldest record.'),
+    maxRecords: integer(50_000, [0], 'Records of one partition.')
+  })
+})
+
+const Redis = optionalGroup('Redis. Absent: logs and channels stay in the memory of this process.', {
+  url: optionalText('redis:// or rediss:// URL of the server. This or sentinel.'),
+  sentinel: optionalGroup('Sentinels that know the primary.', {
+    name: Type.String({ minLength: 1, description: 'Name of the primary, as Sentinel knows it.' }),
+    nodes: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'host:port of the Sentinels.' }),
+    username: optionalText('ACL user at the Sentinels.'),
+    password: optionalText('Password at the Sentinels.'),
+    tls: Type.Optional(Tls)
+  }),
+  username: optionalText('ACL user.'),
+  password: optionalText('Password.'),
+  tls: Type.Optional(Tls),
+  prefix: Type.String({ default: '', description: 'Put before every key and channel: one for each tenant.' }),
+  readTimeoutMs: integer(5000, [10], 'How long a reader waits for Redis, milliseconds.')
+})
+
+const Auth = group('Who may connect.', {
+  mode: oneOf(
+    ['none', 'users', 'jwt'],
+    'none',
+    'none: anyone, as a guest; users: login and passcode; jwt: a signed token.'
+  ),
+  guests: flag(false, 'Let those in who show no credential, as guests.'),
+  users: Type.Array(
+    Type.Object(
+      {
+        login: Type.String({ minLength: 1, description: 'Login.' }),
+        passcode: Type.Optional(Type.String({ minLength: 1, description: 'Passcode as it is; this or passcodeHash.' })),
+        passcodeHash: Type.Optional(
+          Type.String({
+            pattern: '^scrypt:[1-9]\\d{0,6}:[\\w-]+:[\\w-]{43,}$',
+            description: 'scrypt:N:salt:hash, salt and hash in base64url, r = 8, p = 1.',
+            allowed: 'scrypt:N:salt:hash with salt and hash in base64url, the hash of 32 bytes or more'
+          })
+        ),
+        claims: Type.Record(Type.String(), Type.Unknown(), {
+          default: {},
+          description: 'What allow conditions and templates read of this user.'
+        })
+      },
+      { additionalProperties: false }
+    ),
+    { default: [], description: 'Users of mode users.' }
+  ),
+  jwt: group('How tokens are checked, in mode jwt: by exactly one of secret, publicKey, jwksUrl.', {
+    secret: optionalText('Shared secret of HS256, HS384 and HS512; 32 bytes or more are advised.'),
+    publicKey: optionalText('Public key in PEM: RSA, EC or Ed25519.'),
+    jwksUrl: optionalText('URL of the JSON Web Key Set.'),
+    issuer: optionalText('What iss must be. Default: anything.'),
+    audience: optionalText('What aud must hold. Default: anything.'),
+    nameClaim: optionalText('The claim that is the name of the principal. Default: sub, else name.')
+  })
+})
+
+export const Settings = Type.Object(
+  {
+    roles: Type.Array(Type.Enum(['relay', 'edge']), {
+      default: ['relay', 'edge'],
+      minItems: 1,
+      uniqueItems: true,
+      description: 'relay: takes records from Kafka to Redis; edge: serves WebSocket and HTTP.'
+    }),
+    log: Log,
+    http: Http,
+    stomp: Stomp,
+    kafka: Kafka,
+    redis: Redis,
+    auth: Auth,
+    lifecycle: group('Start and stop.', {
+      drainTimeoutMs: integer(5000, [0], 'Window in which sessions are closed when the process stops, milliseconds.'),
+      deadlineMs: integer(15_000, [100], 'When the process ends at the latest once told to stop, milliseconds.')
+    }),
+    routes: Type.Record(Type.String({ pattern: '^[A-Za-z][\\w-]*$' }), RouteSettings, {
+      minProperties: 1,
+      additionalProperties: false,
+      description: 'The rules that tie topics, channels and destinations, by name.'
+    })
+  },
+  { additionalProperties: false, title: 'Configuration of Baton' }
+)
+
+export type Settings = Type.Static<typeof Settings>

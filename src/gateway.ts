@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { Logger } from 'pino'
+import type { WebSocket } from 'ws'
+import { createAuth } from './auth.ts'
+import type { Config } from './config.ts'
+import { createHttpServer } from './http/server.ts'
+import type { Upgrade } from './http/socket.ts'
+import { createHub } from './hub.ts'
+import { createInbound } from './inbound.ts'
+import { createKafkaClient } from './kafka/client.ts'
+import { createKafkaSource } from './kafka/consumer.ts'
+import { createDeadLetter } from './kafka/dead-letter.ts'
+import { createKafkaSink } from './kafka/producer.ts'
+import { createMemoryBroker } from './memory/broker.ts'
+import { createMemoryLog } from './memory/log.ts'
+import { createMetrics } from './metrics.ts'
+import type { ChannelFeed, ChannelLog, RecordSink, RecordSource } from './ports.ts'
+import { createRedisLog } from './redis/log.ts'
+import { createRedisFeed } from './redis/subscriber.ts'
+import { createRelay } from './relay.ts'
+import { createRoutes } from './routes.ts'
+import { createFanout } from './stomp/fanout.ts'
+import { createStompServer } from './stomp/server.ts'
+import { createWebSocketTransport } from './stomp/transport.ts'
+import { topicsOf } from './topics.ts'
+
+// The composition root. HTTP listens first, with /readyz at 503, so that a Redis or Kafka that is away at start can be seen;
+// then redis → hub → producer → consumer. Closed in reverse: consumer, sessions, http, producer, hub, redis.
+
+export interface Gateway {
+  /** Resolves once it listens; the rest comes up behind it, and /readyz says when. @throws when the port cannot be had. */
+  start(): Promise<void>
+  /** Readiness off; finish the chunk, commit, leave; sessions over the drain window; flush; redis. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface GatewayDeps {
+  logger: Logger
+  version: string
+  /** Something is wrong that waiting does not mend: the process must end. */
+  onFatal(error: unknown): void
+}
+
+/** A resume waits this long for a wiped or rolled-back Redis to be filled up to what the client has seen. */
+const RESUME_TIMEOUT_MS = 10_000
+const SWEEP_INTERVAL_MS = 600_000
+const LAG_INTERVAL_MS = 5000
+
+export function createGateway(config: Config, { logger, version, onFatal }: GatewayDeps): Gateway {
+  const metrics = createMetrics()
+  const routes = createRoutes(config.routes)
+  const isRelay = config.roles.includes('relay')
+  const isEdge = config.roles.includes('edge')
+
+  const { log, feed } = createBus(config, logger)
+  const { source, sink } = createRecords(config, { logger, onFatal })
+  const auth = createAuth(config.auth)
+  const inbound = createInbound({ maxBodyBytes: config.stomp.maxBodyBytes }, { auth, sink, metrics })
+  const hub = createHub(
+    {
+      joinTimeoutMs: config.redis?.readTimeoutMs ?? RESUME_TIMEOUT_MS,
+      // Nothing refills a log that lived in the memory of a process before this one.
+      resumeTimeoutMs: config.redis ? RESUME_TIMEOUT_MS : 0,
+      sweepIntervalMs: SWEEP_INTERVAL_MS
+    },
+    { log, feed, createAudience: createFanout({ flushMs: config.stomp.flushMs }, { metrics }), metrics, logger }
+  )
+  const stomp = createStompServer({ ...config.stomp, version }, { auth, routes, hub, inbound, metrics, logger })
+  const http = createHttpServer(
+    { http: config.http, stomp: config.stomp, auth: config.auth, routes: config.routes, version },
+    {
+      logger,
+      metrics,
+      checks,
+      ...(isEdge && { edge: { routes, log, auth, inbound, accept, sessions: stomp.sessions } })
+    }
+  )
+  const relay = createRelay(
+    {
+      startFrom: config.kafka?.startFrom ?? 'earliest',
+      refill: config.kafka?.refill ?? { maxAgeMs: 0, maxRecords: 0 }
+    },
+    { routes, log, deadLetter: createDeadLetter(deadLetterOf(config), { sink }), metrics, logger }
+  )
+  const lagTimer = setInterval(() => {
+    for (const { topic, partition, lag } of source.lags()) metrics.lag.set({ topic, partition }, lag)
+  }, LAG_INTERVAL_MS)
+  lagTimer.unref()
+
+  let closing: Promise<void> | undefined
+
+  function accept(ws: WebSocket, socket: Duplex, upgrade: Upgrade): void {
+    stomp.accept(createWebSocketTransport(ws, socket, config.stomp), upgrade)
+  }
+
+  function checks() {
+    return [
+      { name: 'redis', ok: log.ready },
+      ...(isEdge ? [{ name: 'redis-subscriber', ok: feed.ready }] : []),
+      { name: 'kafka-producer', ok: sink.ready },
+      ...(isRelay ? [{ name: 'kafka-consumer', ok: source.ready }] : [])
+    ]
+  }
+
+  /** Each waits for what it needs, for as long as it takes, and says so. */
+  async function bringUp(): Promise<void> {
+    await Promise.all([log.start(), isEdge ? feed.start(hub.listener) : undefined])
+    await sink.start()
+    if (isRelay && !closing) await source.start(relay)
+  }
+
+  return {
+    async start() {
+      const { address, port } = await http.start()
+      const host = address.includes(':') ? `[${address}]` : address
+      const where = [config.kafka ? 'Kafka' : 'records in memory', config.redis ? 'Redis' : 'logs in memory'].join(', ')
+      logger.info({ version, roles: config.roles }, `Baton listens on http://${host}:${port} (${where})`)
+      bringUp().catch(error => (closing ? logger.debug({ err: error }, 'start was given up') : onFatal(error)))
+    },
+
+    close() {
+      closing ??= (async () => {
+        await using stack = new AsyncDisposableStack()
+        for (const part of [log, feed, hub, sink, http]) stack.defer(() => part.close())
+        stack.defer(() => stomp.drain({ windowMs: config.lifecycle.drainTimeoutMs }))
+        stack.defer(() => source.close())
+        clearInterval(lagTimer)
+        http.drain()
+      })()
+      return closing
+    }
+  }
+}
+
+function createBus({ redis }: Config, logger: Logger): { log: ChannelLog; feed: ChannelFeed } {
+  if (redis) return { log: createRedisLog(redis, { logger }), feed: createRedisFeed(redis, { logger }) }
+  const { log, createFeed } = createMemoryLog()
+  return { log, feed: createFeed() }
+}
+
+function createRecords(
+  config: Config,
+  deps: Pick<GatewayDeps, 'logger' | 'onFatal'>
+): { source: RecordSource; sink: RecordSink } {
+  const { kafka } = config
+  const topics = topicsOf(config)
+  if (!kafka) {
+    const consumed = topics.map(({ name, partitions = 1 }) => ({ name, partitions, consumed: true }))
+    const deadLetters = { name: deadLetterOf(config).topic, partitions: 1, consumed: false }
+    return createMemoryBroker({ topics: [...consumed, deadLetters] }, deps)
+  }
+  const client = createKafkaClient(kafka, deps)
+  const declared = [...topics, { ...kafka.deadLetter, name: kafka.deadLetter.topic }]
+  return {
+    source: createKafkaSource({ ...kafka, topics: topics.map(({ name }) => name), declared }, { client, ...deps }),
+    sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, { client, ...deps })
+  }
+}
+
+function deadLetterOf({ kafka }: Config): { topic: string; groupId: string } {
+  return { topic: kafka?.deadLetter.topic ?? 'baton.dead-letter', groupId: kafka?.groupId ?? 'baton' }
+}

@@ -1,0 +1,58 @@
+import type { FastifyError, FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { asBatonError, BatonError } from '../errors.ts'
+
+/** What every refusal over HTTP looks like (RFC 9457); `extra` of the error follows as extension members. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: '`urn:baton:error:` and the code.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What was refused, where, and how to mend it.' }),
+    code: Type.String(),
+    retryable: Type.Boolean({ description: 'The same request may succeed later.' })
+  },
+  { title: 'Problem' }
+)
+
+/** Answers of a route in the OpenAPI document: the given ones, and a problem for all else. */
+export function answers<T extends Record<string, unknown>>(given: T) {
+  return {
+    ...given,
+    default: { description: 'A problem.', content: { 'application/problem+json': { schema: Problem } } }
+  }
+}
+
+/** Fastify's own refusals in the words of the table; everything unknown becomes INTERNAL. */
+export function refusalOf(error: unknown): BatonError {
+  if (error instanceof BatonError) return error
+  const { code, statusCode, validation, message } = error as Partial<FastifyError>
+  if (validation) return new BatonError('INVALID_QUERY', String(message))
+  if (statusCode === 413) return new BatonError('BODY_TOO_LARGE', 'the body is over http.maxBodyBytes')
+  if (statusCode === 415) return new BatonError('UNSUPPORTED_MEDIA_TYPE', String(message))
+  if (statusCode !== undefined && statusCode < 500 && code?.startsWith('FST_'))
+    return new BatonError('INVALID_QUERY', String(message))
+  return asBatonError(error)
+}
+
+/** @param status another one than the code's, where HTTP has a more exact word. */
+export function sendProblem(
+  reply: FastifyReply,
+  { code, row, detail, extra }: BatonError,
+  status: number = row.status
+): FastifyReply {
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  if (status === 503) reply.header('retry-after', '1')
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send({
+      ...extra,
+      type: `urn:baton:error:${code}`,
+      title: row.title,
+      status,
+      detail,
+      code,
+      retryable: row.retryable
+    })
+}

@@ -1,0 +1,100 @@
+import type { Socket } from 'node:net'
+import websocket from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { WebSocket } from 'ws'
+import { BatonError } from '../errors.ts'
+import { credentialsOf } from './request.ts'
+
+// The upgrade only: which paths, which origins, which sub-protocol. What the socket then says is the affair of whoever accepts it.
+
+/** What was known of a client when its socket was opened. `authorization` and `accessToken` are never logged. */
+export interface Upgrade {
+  path: string
+  remoteAddress: string
+  authorization?: string
+  accessToken?: string
+}
+
+/** Takes over an open WebSocket; `socket` is the one below it. Must not throw. */
+export type Accept = (ws: WebSocket, socket: Socket, upgrade: Upgrade) => void
+
+export interface SocketOptions {
+  paths: readonly string[]
+  /** `*` stands for any. Requests without an Origin come from no browser and pass. */
+  allowedOrigins: readonly string[]
+  /** A WebSocket message over this is answered with 1009. */
+  maxMessageBytes: number
+}
+
+const SUB_PROTOCOLS = ['v12.stomp', 'v11.stomp', 'v10.stomp']
+
+/** The highest of ours that was offered; none of ours: no protocol header, and the client decides (RFC 6455 §4.1). */
+export function chooseProtocol(offered: ReadonlySet<string>): string | false {
+  return SUB_PROTOCOLS.find(protocol => offered.has(protocol)) ?? false
+}
+
+/** No list: the page must come from the very host that it connects to. */
+export function originAllowed(
+  origin: string | undefined,
+  host: string | undefined,
+  allowed: readonly string[]
+): boolean {
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true
+  return allowed.length === 0 && URL.canParse(origin) && new URL(origin).host === host
+}
+
+export async function registerSockets(
+  app: FastifyInstance,
+  { paths, allowedOrigins, maxMessageBytes }: SocketOptions,
+  { accept, draining, logger }: { accept: Accept; draining: () => boolean; logger: Logger }
+): Promise<void> {
+  await app.register(websocket, {
+    options: { perMessageDeflate: false, maxPayload: maxMessageBytes, handleProtocols: chooseProtocol },
+    // The plugin's own would terminate, and the close frame that ws has just sent (1002, 1007, 1009) could be lost.
+    errorHandler: (error, ws) => {
+      logger.debug({ err: error }, 'websocket failed')
+      ws.close(1011)
+    },
+    // The plugin's own closes every client at once; by now the sessions were closed one by one, and these are the rest.
+    preClose(done) {
+      for (const ws of this.websocketServer.clients) ws.terminate()
+      done()
+    }
+  })
+  // An upgrade on any other route would be accepted and closed at once.
+  app.addHook('onRequest', async request => {
+    if (request.ws && !paths.includes(pathOf(request.url))) {
+      throw new BatonError(
+        'NOT_FOUND',
+        `no WebSocket at ${pathOf(request.url)}; STOMP is spoken at ${paths.join(', ')}`
+      )
+    }
+  })
+  for (const path of paths) {
+    app.route({
+      method: 'GET',
+      url: path,
+      schema: { hide: true },
+      async onRequest({ ws, headers: { origin, host } }) {
+        if (!ws)
+          throw new BatonError('NOT_FOUND', `${path} speaks STOMP over WebSocket only: open it with a WebSocket client`)
+        if (draining()) throw new BatonError('SHUTTING_DOWN', 'this replica is going away: connect again')
+        if (!originAllowed(origin, host, allowedOrigins)) {
+          throw new BatonError(
+            'ORIGIN_REFUSED',
+            `pages of ${origin} may not connect; http.allowedOrigins lists those that may`
+          )
+        }
+      },
+      handler: () => undefined,
+      wsHandler(ws, request) {
+        accept(ws, request.raw.socket, { path, remoteAddress: request.ip, ...credentialsOf(request) })
+      }
+    })
+  }
+}
+
+function pathOf(url: string): string {
+  return url.split('?', 1)[0] as string
+}

@@ -1,0 +1,170 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
+import type { Logger } from 'pino'
+import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner } from '../ports.ts'
+
+// One partition for one generation of the group: gets its owner, hands it the batches in order, and drops what was fetched
+// before a seek. kafkajs may take the same batch for fresh when the leader moved meanwhile (another fetcher has then used up
+// the seek), so each batch is also held against the offset that must come next.
+
+export interface Partition {
+  readonly topic: string
+  readonly partition: number
+  /** Undefined until the handler gave one, and once it is revoked. */
+  readonly owner: PartitionOwner | undefined
+  /** Records known to be there and not consumed yet. */
+  readonly lag: number
+  /** Resolves or rejects as eachBatch should. */
+  take(payload: EachBatchPayload): Promise<void>
+  /** Calls the owner's `probe` unless a batch is in hand. */
+  probe(): void
+  revoke(): void
+  /** Settles when no batch is in hand. */
+  readonly idle: Promise<void>
+}
+
+export interface PartitionDeps {
+  handler: PartitionHandler
+  /** All but `seek` as the owner gets it. */
+  control: PartitionControl
+  /** True: the consumer is closing, nothing more is taken. */
+  closing: () => boolean
+  heartbeatIntervalMs: number
+  logger: Logger
+}
+
+const RETRY_MS = 100
+const MAX_RETRY_MS = 2000
+
+/** Begins at once to ask the handler for the owner, and goes on until it gives one or the partition is revoked. */
+export function createPartition(deps: PartitionDeps): Partition {
+  const { topic, partition } = deps.control
+  const logger = deps.logger.child({ topic, partition })
+  let owner: PartitionOwner | undefined
+  let revoked = false
+  let seeks = 0
+  /** The offset at which the next batch must have been fetched; undefined: not known. */
+  let next: number | undefined
+  /** A `next` that a batch did not begin at: asked for once more, then taken as it comes (kafkajs skips control records). */
+  let doubted: number | undefined
+  let highWatermark: number | undefined
+  let inHand: Promise<void> | undefined
+  let probing: Promise<void> | undefined
+
+  const control: PartitionControl = {
+    ...deps.control,
+    async readCommit() {
+      const commit = await deps.control.readCommit()
+      if (!owner && seeks === 0) next = commit?.offset
+      return commit
+    },
+    seek(offset) {
+      if (revoked) return
+      seeks++
+      next = offset
+      doubted = undefined
+      deps.control.seek(offset)
+    }
+  }
+  const owned = own()
+
+  async function own(): Promise<void> {
+    for (let waitMs = RETRY_MS; !revoked; waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
+      try {
+        const assigned = await deps.handler.assigned(control)
+        if (revoked) assigned.revoked()
+        else owner = assigned
+        return
+      } catch (error) {
+        if (waitMs === RETRY_MS) logger.warn({ err: error }, 'cannot begin with the partition yet, trying again')
+        await delay(waitMs)
+      }
+    }
+  }
+
+  async function take(payload: EachBatchPayload): Promise<void> {
+    if (!owner) await alive(owned, payload)
+    if (probing) await alive(probing, payload)
+    const seeksBefore = seeks
+    const stale = () => revoked || deps.closing() || seeks !== seeksBefore || !payload.isRunning() || payload.isStale()
+    if (!owner || stale()) return
+    const { batch } = payload
+    if (next !== undefined && fetchedOffset(batch) !== next && doubted !== next) {
+      doubted = next
+      deps.control.seek(next)
+      return
+    }
+    highWatermark = Number(batch.highWatermark)
+    const lastOffset = Number(batch.lastOffset())
+    const records = batch.messages.map(toRecord)
+    const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
+    await owner.batch({ records, highWatermark, lastOffset }, beat)
+    // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
+    if (stale()) return
+    next = lastOffset + 1
+    payload.resolveOffset(batch.lastOffset())
+  }
+
+  /** Waits for a promise while the group is kept informed; ends early where the batch is no longer ours. */
+  async function alive(promise: Promise<void>, payload: EachBatchPayload): Promise<void> {
+    let settled = false
+    const done = promise.finally(() => {
+      settled = true
+    })
+    while (!settled && !revoked && !deps.closing() && payload.isRunning()) {
+      await Promise.race([done, delay(deps.heartbeatIntervalMs, undefined, { ref: false })])
+      await payload.heartbeat()
+    }
+  }
+
+  return {
+    topic,
+    partition,
+    get owner() {
+      return revoked ? undefined : owner
+    },
+    get lag() {
+      return Math.max(0, (highWatermark ?? 0) - (next ?? 0))
+    },
+    take(payload) {
+      const taken = take(payload).finally(() => {
+        inHand = undefined
+      })
+      inHand = taken.catch(() => {})
+      return taken
+    },
+    probe() {
+      if (!owner || revoked || inHand || probing) return
+      probing = owner
+        .probe()
+        .catch(error => logger.debug({ err: error }, 'probe failed'))
+        .finally(() => {
+          probing = undefined
+        })
+    },
+    revoke() {
+      revoked = true
+      owner?.revoked()
+    },
+    get idle() {
+      return inHand ?? Promise.resolve()
+    }
+  }
+}
+
+/** Not in kafkajs's types: the offset that the fetch asked for. */
+function fetchedOffset(batch: Batch): number {
+  return Number((batch as Batch & { fetchedOffset: string }).fetchedOffset)
+}
+
+function toRecord({ offset, timestamp, key, value, headers }: KafkaMessage): KafkaRecord {
+  return { offset: Number(offset), timestampMs: Number(timestamp), key, value, headers: toHeaders(headers) }
+}
+
+/** kafkajs gathers the values of a repeated name under its first place. A header without a value reads as empty. */
+function toHeaders(headers: IHeaders | undefined): KafkaRecord['headers'] {
+  if (!headers) return []
+  return Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value): [string, Buffer] => [name, Buffer.from(value ?? '')])
+  )
+}

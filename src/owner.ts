@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { BatonError } from './errors.ts'
+import type { Metrics } from './metrics.ts'
+import type {
+  Append,
+  Appended,
+  Beat,
+  ChannelLog,
+  Chunk,
+  Commit,
+  KafkaRecord,
+  PartitionControl,
+  PartitionOwner
+} from './ports.ts'
+
+// One partition for as long as this process owns it: which source it writes as, what it knows to be acknowledged, and what it
+// does when Redis says otherwise. Chunks are appended in order, compared with what was acknowledged before (I2, I3).
+
+/** Records of one append (I2). */
+const CHUNK_RECORDS = 100
+const RETRY_MS = 250
+const METADATA = /^baton:([A-Za-z0-9]{1,24})$/
+
+export interface OwnerContext {
+  startFrom: 'earliest' | 'latest'
+  refill: { maxAgeMs: number; maxRecords: number }
+  route(source: string, control: PartitionControl, record: KafkaRecord): Promise<Append[]>
+  log: ChannelLog
+  metrics: Metrics
+  logger: Logger
+}
+
+/** Adopts the incarnation that the group's commit names, or mints one (I8). @throws when Kafka or Redis is away: try again. */
+export async function createOwner(control: PartitionControl, context: OwnerContext): Promise<PartitionOwner> {
+  const { log, metrics, refill } = context
+  const { topic, partition } = control
+  const logger = context.logger.child({ topic, partition })
+  const prefix = `${encodeURIComponent(control.group)}/${topic}/${partition}~`
+
+  let source = ''
+  let metadata = ''
+  /** The last offset Redis acknowledged, or that the commit says it did. */
+  let acknowledged = -1
+  /** The highest offset acknowledged before a rewind (I5), and the epoch its loss opens. */
+  let again = -1
+  let rewindToken = ''
+  /** The next offset to come, unless we sought elsewhere. */
+  let next = 0
+  let committed = -1
+  let revoked = false
+  let probing: Promise<unknown> | undefined
+
+  await adopt()
+
+  /** The commit decides who we are and what we expect; without its metadata everything flows anew (I8). */
+  async function adopt(): Promise<void> {
+    const commit = await control.readCommit()
+    const inc = commit && METADATA.exec(commit.metadata)?.[1]
+    if (!commit || !inc) return mint(commit?.offset ?? (await firstOffset()))
+    metadata = commit.metadata
+    source = prefix + inc
+    acknowledged = commit.offset - 1
+    committed = next = commit.offset
+  }
+
+  async function firstOffset(): Promise<number> {
+    const { earliest, latest } = await control.bounds()
+    return context.startFrom === 'earliest' ? earliest : latest
+  }
+
+  /** I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe. */
+  async function mint(start: number): Promise<void> {
+    const inc = token('i')
+    source = prefix + inc
+    metadata = `baton:${inc}`
+    await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
+    await control.commit({ offset: start, metadata })
+    acknowledged = start - 1
+    again = -1
+    committed = start
+    seek(start)
+    const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix) && name !== source)
+    if (old.length > 0) await log.forget(old)
+    logger[old.length > 0 ? 'warn' : 'debug'](
+      { offset: start, source, old },
+      'consumes the partition as a new incarnation'
+    )
+  }
+
+  function seek(offset: number): void {
+    next = offset
+    control.seek(offset)
+  }
+
+  /** @returns false when the chunk was not written and the batch is over. */
+  async function append(chunk: Chunk, beat?: Beat): Promise<boolean> {
+    const result = await appendWhenUp(chunk, beat)
+    if (!result) return false
+    if (result.behind) {
+      if (result.fence === undefined) await refillFrom(chunk.expect)
+      else rewind(result.fence, chunk.expect, 'rolled-back')
+      return false
+    }
+    if (result.skipped > 0) metrics.suppressed.inc({ topic }, result.skipped)
+    metrics.appended.inc({ topic }, chunk.appends.length - result.skipped)
+    acknowledged = Math.max(acknowledged, chunk.upTo)
+    next = acknowledged + 1
+    return true
+  }
+
+  /** Redis away: the chunk is held, the group is kept alive, nothing is committed. Undefined: the partition is no longer ours. */
+  async function appendWhenUp(chunk: Chunk, beat?: Beat): Promise<Appended | undefined> {
+    for (;;) {
+      if (revoked || beat?.stale()) return undefined
+      try {
+        return await log.append(chunk)
+      } catch (error) {
+        if (!beat || !(error instanceof BatonError) || !error.row.retryable) throw error
+        await delay(RETRY_MS)
+        await beat.heartbeat()
+      }
+    }
+  }
+
+  /** I3: Redis lost what it had acknowledged. Consume again from its fence; readers know duplicates by their coordinate. */
+  function rewind(fence: number, expect: number, cause: 'rolled-back' | 'wiped'): void {
+    again = Math.max(again, expect)
+    rewindToken = token(cause === 'wiped' ? 'w' : 'r')
+    acknowledged = fence
+    seek(fence + 1)
+    metrics.rewinds.inc({ cause })
+    logger.warn(
+      { cause, fence, expected: expect },
+      'Redis is behind what it had acknowledged: consuming again from its fence'
+    )
+  }
+
+  /** I9: no fence at all. If the commit still names our incarnation Redis was wiped: refill it, within bounds. */
+  async function refillFrom(expect: number): Promise<void> {
+    const commit = await control.readCommit()
+    if (commit?.metadata !== metadata) {
+      logger.warn('another owner has the partition: this one stops')
+      revoked = true
+      return
+    }
+    const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
+    const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
+    await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: token('w'), appends: [] })
+    rewind(start - 1, expect, 'wiped')
+  }
+
+  return {
+    async batch({ records, highWatermark, lastOffset }, beat) {
+      await probing
+      const first = records[0]?.offset ?? lastOffset
+      // Truncated below the fence, or gone back and not by us: recreated, reset, or taken over (I8).
+      if (acknowledged >= highWatermark) await mint(first)
+      else if (first < next) await adopt()
+      for (let from = 0; from < records.length; from += CHUNK_RECORDS) {
+        if (revoked || beat.stale()) return
+        const chunk = records.slice(from, from + CHUNK_RECORDS)
+        const isLast = from + CHUNK_RECORDS >= records.length
+        const upTo = isLast ? lastOffset : (chunk.at(-1) as KafkaRecord).offset
+        const appends: Append[] = []
+        for (const record of chunk) appends.push(...(await context.route(source, control, record)))
+        const epochToken = (chunk[0] as KafkaRecord).offset <= again ? rewindToken : token('n')
+        const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)
+        if (!written) return
+        metrics.records.inc({ topic }, chunk.length)
+        await beat.heartbeat()
+      }
+    },
+
+    async probe() {
+      if (revoked || probing) return
+      const chunk = { source, expect: acknowledged, upTo: acknowledged, again, token: token('n'), appends: [] }
+      probing = append(chunk).catch(error => logger.debug({ err: error }, 'probe failed'))
+      await probing
+      probing = undefined
+    },
+
+    committable(): Commit | null {
+      return acknowledged + 1 > committed ? { offset: acknowledged + 1, metadata } : null
+    },
+
+    committed({ offset }) {
+      committed = Math.max(committed, offset)
+    },
+
+    revoked() {
+      revoked = true
+    }
+  }
+}
+
+/** An epoch or incarnation that was never used before. */
+function token(kind: 'i' | 'n' | 'r' | 'w'): string {
+  return kind + randomBytes(6).toString('hex')
+}

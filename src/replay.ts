@@ -1,0 +1,227 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Channel, raise } from './channel.ts'
+import { BatonError } from './errors.ts'
+import {
+  type Delivery,
+  encodeMessageId,
+  type Gap,
+  type Message,
+  parseMessageId,
+  type ResumePoint,
+  sourceTag,
+  topicOf,
+  type Vector
+} from './message.ts'
+import type { Metrics } from './metrics.ts'
+import type { Snapshot } from './ports.ts'
+import { addGap, missingFor } from './proof.ts'
+import type { Place } from './routes.ts'
+
+// One subscription from its start point to live (I7): hold what is delivered, read the log, replay what was asked for,
+// then what was held and not replayed, then live. The last step happens in one tick, so nothing falls between.
+
+const REFILL_POLL_MS = 200
+
+/** Where a new subscription begins. Neither: with the next message. */
+export interface Start {
+  /** A message-id: replay what came after it (I7). */
+  after?: string
+  /** Replay the last n of what people may read, then go on live. Ignored when `after` is given. */
+  history?: number
+}
+
+interface ReplayContext {
+  read(channel: string): Promise<Snapshot>
+  resumeTimeoutMs: number
+  signal: AbortSignal
+  metrics: Metrics
+}
+
+/** Resolves when `member` is live in the channel's audience. @throws BatonError INVALID_RESUME; the signal's reason. */
+export async function replayInto<Member>(
+  channel: Channel<Member>,
+  member: Member,
+  start: Start,
+  context: ReplayContext
+): Promise<{ resumed: boolean; gap?: Gap }> {
+  const { signal, metrics } = context
+  if (start.after === undefined && !start.history) {
+    signal.throwIfAborted()
+    channel.audience.add(member)
+    return { resumed: false }
+  }
+  const point = start.after === undefined ? undefined : parseMessageId(start.after)
+  if (start.after !== undefined && !point) {
+    throw new BatonError('INVALID_RESUME', 'last-message-id must be a message-id that this gateway sent, unchanged')
+  }
+  const hold = channel.hold()
+  try {
+    const { snapshot, covered } = await readCovering(channel, point, context)
+    const replay = point ? resumeFrom(snapshot, point, covered) : lastOf(snapshot, start.history ?? 0, channel.place)
+    await channel.audience.replay(member, replay.deliveries, signal)
+    while (hold.overflowed) {
+      // More came than may be held: the log has it, or shows that it has not.
+      hold.overflowed = false
+      hold.deliveries.length = 0
+      const more = following(await context.read(channel.name), replay.known)
+      replay.gap = addGap(replay.gap, more.gap)
+      await channel.audience.replay(member, more.deliveries, signal)
+    }
+    for (;;) {
+      const held = hold.deliveries.splice(0).filter(({ message }) => isFresh(message, replay.known))
+      if (held.length === 0) break
+      await channel.audience.replay(member, held, signal)
+    }
+    signal.throwIfAborted()
+    channel.audience.add(member)
+    for (const source of channel.vector.keys()) if (point?.vector.has(sourceTag(source))) channel.nameSource(source)
+    if (point) metrics.resumes.inc({ resumed: String(replay.gap === undefined) })
+    if (replay.gap === undefined) return { resumed: point !== undefined }
+    metrics.gaps.inc({ where: 'resume' })
+    return { resumed: false, gap: replay.gap }
+  } finally {
+    channel.letGo(hold)
+  }
+}
+
+/**
+ * Reads the log, again and again while Redis holds less than the client or this channel has seen: then it was wiped or rolled
+ * back and is being filled again, and a replay now would bring messages twice or out of order.
+ * @returns covered: false where the client's position names a source that is known nowhere any more.
+ * @throws BatonError REDIS_UNAVAILABLE when Redis is still behind after `resumeTimeoutMs`.
+ */
+async function readCovering<Member>(
+  { name, vector, place }: Channel<Member>,
+  point: ResumePoint | undefined,
+  { read, resumeTimeoutMs, signal }: ReplayContext
+): Promise<{ snapshot: Snapshot; covered: boolean }> {
+  const until = Date.now() + resumeTimeoutMs
+  for (;;) {
+    const seen = new Map(vector)
+    const snapshot = await read(name)
+    const state = compare(snapshot, seen, point, place.topics)
+    if (state === 'covered') return { snapshot, covered: true }
+    if (Date.now() >= until) {
+      if (state === 'unknown') return { snapshot, covered: false }
+      const detail = 'Redis is being filled again and does not hold yet what was seen before; subscribe again later'
+      throw new BatonError('REDIS_UNAVAILABLE', detail)
+    }
+    await delay(REFILL_POLL_MS, undefined, { signal })
+  }
+}
+
+/** Covered: Redis is as far in every source as it was seen, or the source gave way to a later incarnation. */
+function compare(
+  { fences, head }: Snapshot,
+  seen: Vector,
+  point: ResumePoint | undefined,
+  topics: ReadonlySet<string>
+): 'covered' | 'behind' | 'unknown' {
+  const partitions = new Set([...fences.keys()].map(partitionOf))
+  const reached = (source: string, offset: number) => {
+    const fence = fences.get(source)
+    return fence === undefined ? partitions.has(partitionOf(source)) : fence >= offset
+  }
+  for (const [source, offset] of seen) if (!reached(source, offset)) return 'behind'
+  if (!point) return 'covered'
+  const byTag = new Map([...fences.keys(), ...seen.keys(), ...(head.vector?.keys() ?? [])].map(s => [sourceTag(s), s]))
+  let state: 'covered' | 'unknown' = 'covered'
+  for (const [tag, offset] of point.vector) {
+    const source = byTag.get(tag)
+    if (source === undefined) state = 'unknown'
+    else if (!reached(source, offset)) return 'behind'
+  }
+  // An unknown source is one of an earlier incarnation, unless nothing of its topic was filled again yet.
+  const filled = new Set([...fences.keys()].map(topicOf))
+  return state === 'unknown' && !topics.isSubsetOf(filled) ? 'behind' : state
+}
+
+/** A source without its incarnation. */
+function partitionOf(source: string): string {
+  return source.slice(0, source.lastIndexOf('~'))
+}
+
+interface Replay {
+  deliveries: Delivery[]
+  /** What the client has, or needs no more, once these are delivered. */
+  known: Vector
+  gap: Gap | undefined
+}
+
+/** I7: what is fresh by the client's V, and whether it is all there is. */
+function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): Replay {
+  const { entries, head, fences } = snapshot
+  const known: Vector = new Map()
+  for (const source of [...fences.keys(), ...(head.vector?.keys() ?? [])]) {
+    const offset = point.vector.get(sourceTag(source))
+    if (offset !== undefined) known.set(source, offset)
+  }
+  const at = entries.findIndex(entry => isAt(entry, point))
+  const [oldest] = entries
+  const missing = missingFor(point, snapshot, at, oldest && isFresh(oldest, known) ? oldest : undefined)
+  // With the entry itself found, all after it is news; without it, an id that names not all its sources cannot tell.
+  let news = entries
+  if (at >= 0) news = entries.slice(at + 1)
+  else if (!point.complete) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
+  return collect(news, known, fences, covered ? missing : 'unknown')
+}
+
+/** What came since `known`, when more came than was held. */
+function following({ entries, fences }: Snapshot, known: Vector): Replay {
+  const [oldest] = entries
+  return collect(
+    entries,
+    known,
+    fences,
+    oldest && isFresh(oldest, known) && oldest.position?.seq !== 1 ? 'unknown' : undefined
+  )
+}
+
+/** Deliveries of the entries that `known` does not have; the first tells the gap. `known` then covers the whole snapshot. */
+function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined): Replay {
+  const deliveries: Delivery[] = []
+  let gap = missing
+  for (const message of entries) {
+    const { coordinate, position } = message
+    if (!coordinate || !isFresh(message, known)) continue
+    raise(known, coordinate.source, coordinate.offset)
+    if (message.omitted) gap = addGap(gap, 1)
+    else deliveries.push({ message, id: encodeMessageId(position, coordinate, known) })
+  }
+  const [first] = deliveries
+  if (first && gap !== undefined) first.gap = gap
+  for (const [source, offset] of fences) raise(known, source, offset)
+  return { deliveries, known, gap }
+}
+
+/** The last n of what people may read. */
+function lastOf({ entries, fences }: Snapshot, count: number, { route }: Place): Replay {
+  const { maxAgeMs } = route.history
+  const oldestMs = maxAgeMs === undefined ? 0 : Date.now() - maxAgeMs
+  const known: Vector = new Map()
+  const deliveries: Delivery[] = []
+  for (const message of entries) {
+    const { coordinate, position, hidden, omitted, timestampMs } = message
+    if (!coordinate) continue
+    raise(known, coordinate.source, coordinate.offset)
+    if (hidden || omitted || timestampMs < oldestMs) continue
+    deliveries.push({ message, id: encodeMessageId(position, coordinate, known) })
+  }
+  for (const [source, offset] of fences) raise(known, source, offset)
+  return { deliveries: deliveries.slice(-count), known, gap: undefined }
+}
+
+function isAt({ position, coordinate }: Message, { position: at, own }: ResumePoint): boolean {
+  return (
+    position?.epoch === at?.epoch &&
+    position?.seq === at?.seq &&
+    coordinate !== undefined &&
+    coordinate.offset === own?.offset &&
+    sourceTag(coordinate.source) === own.tag
+  )
+}
+
+/** A message without a position has no identity: a held one is always news. */
+function isFresh({ coordinate }: Message, known: Vector): boolean {
+  return !coordinate || coordinate.offset > (known.get(coordinate.source) ?? Number.NEGATIVE_INFINITY)
+}

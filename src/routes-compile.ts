@@ -1,0 +1,110 @@
+import type { RouteConfig } from './config-normalize.ts'
+import type { Scalar } from './config-route.ts'
+import { collectFaults, type Faults } from './routes-faults.ts'
+import { messageHeaders } from './routes-headers.ts'
+import { compileProjection, compileText, compileTexts, type Projection } from './routes-projection.ts'
+import { isClaim, type RecordView, Unroutable } from './routes-record.ts'
+import { type CompiledSend, compileSend } from './send-rule.ts'
+import { compileTemplate, namesOf, parseTemplate, type Template } from './template.ts'
+
+export interface CompiledRoute {
+  name: string
+  config: RouteConfig
+  channel: Template
+  destination: Template
+  send: CompiledSend | undefined
+  /** Templates with each name replaced by its place in the destination: equal where they give the same texts. */
+  shape: { channel: string; destination: string }
+  /** @throws Unroutable */
+  resolve(view: RecordView): { channel: string; hidden: boolean; headers: string; body: Buffer }
+}
+
+type Compiled = { found: Faults['found']; compiled?: CompiledRoute }
+
+/** @returns the route, or what is wrong with it. */
+export function compileRoute(name: string, config: RouteConfig): Compiled {
+  const faults = collectFaults(`routes.${name}`)
+  const { found, attempt } = faults
+  const channel = attempt('channel', () => onRecord(compileTemplate(config.channel)))
+  const destination = attempt('destination', () => onRecord(compileTemplate(config.destination)))
+  if (!channel || !destination) return { found }
+  attempt('destination', () => checkSameNames(destination.names, channel.names))
+  for (const [verb, condition] of Object.entries(config.allow)) {
+    attempt(`allow.${verb}`, () => checkCondition(condition, channel.names))
+  }
+  const resolve = compileResolve(config, channel, faults)
+  const send = config.send && compileSend(config.send, config, channel.names, faults)
+  if (found.length > 0) return { found }
+
+  const placeOf = (name: string) => destination.names.indexOf(name)
+  const shapeOf = ({ parts }: Template) =>
+    parts.map(part => (typeof part === 'string' ? part : `{${part.rest ? '+' : ''}${placeOf(part.name)}}`)).join('')
+  const shape = { channel: shapeOf(channel), destination: shapeOf(destination) }
+  return { found, compiled: { name, config, channel, destination, send, shape, resolve } }
+}
+
+/** How a record becomes a message: its address first, so what cannot be routed is known before anything is made of it. */
+function compileResolve(
+  { message, history }: RouteConfig,
+  channel: Template,
+  { attempt }: Faults
+): CompiledRoute['resolve'] {
+  const body = attempt('message.body', () => message?.body !== undefined && onRecord(compileProjection(message.body)))
+  const headers = attempt('message.headers', () => message?.headers && onRecord(compileTexts(message.headers)))
+  const except = Object.entries(history.except ?? {})
+  attempt('history.except', () => except.map(([name]) => onRecord(compileText(`{${name}}`))))
+
+  return view => {
+    const { record } = view
+    const place = channel.expand(view.routable)
+    const hidden = except.length > 0 && except.every(([name, values]) => holds(view, name, values))
+    const bytes = body ? project(body, view) : (record.value ?? Buffer.alloc(0))
+    const own = headers ? headers.apply(view.lookup) : body ? record.headers.filter(isNoContentType) : record.headers
+    const contentType = body || view.parsed ? 'application/json' : undefined
+    return { channel: place, hidden, headers: messageHeaders(own, contentType, bytes.length), body: bytes }
+  }
+}
+
+/** History leaves nothing out for want of a field: a value that is no JSON has none. */
+function holds(view: RecordView, name: string, values: Scalar | readonly Scalar[]): boolean {
+  try {
+    return [values].flat().includes(view.lookup(name) as Scalar)
+  } catch (error) {
+    if (error instanceof Unroutable) return false
+    throw error
+  }
+}
+
+function project(body: Projection, view: RecordView): Buffer {
+  const content = body.apply(view.lookup)
+  try {
+    return Buffer.from(JSON.stringify(content) ?? 'null')
+  } catch {
+    throw new Unroutable('INVALID_FIELD', 'the value is nested too deeply for the message of its route')
+  }
+}
+
+const isNoContentType = ([name]: readonly [string, unknown]) => name.toLowerCase() !== 'content-type'
+
+/** Passes what asks a record only for what it has. */
+function onRecord<T extends { names: readonly string[] }>(compiled: T): T {
+  const foreign = compiled.names.find(name => isClaim(name) || name === 'now' || name === 'now.ms')
+  if (foreign === undefined) return compiled
+  throw new SyntaxError(`a record has no {${foreign}}; it has fields, {key}, {headers.x}, {topic} and {partition}`)
+}
+
+function checkSameNames(names: readonly string[], channelNames: readonly string[]): void {
+  const same = names.length === channelNames.length && names.every(name => channelNames.includes(name))
+  if (same) return
+  const list = channelNames.map(name => `{${name}}`).join(', ') || 'none'
+  throw new SyntaxError(`must use the names of the channel (${list}), so that each gives the other`)
+}
+
+function checkCondition(condition: RouteConfig['allow']['send'], known: readonly string[]): void {
+  if (typeof condition === 'string') return
+  const texts = Object.values(condition)
+    .flat()
+    .filter(value => typeof value === 'string')
+  const unknown = texts.flatMap(text => namesOf(parseTemplate(text))).find(name => !known.includes(name))
+  if (unknown !== undefined) throw new SyntaxError(`{${unknown}} is not a name of the channel`)
+}

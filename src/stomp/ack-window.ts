@@ -1,0 +1,61 @@
+/** What one subscription was sent and has not acknowledged: its ids in the order of sending, and nothing else. */
+export interface AckWindow {
+  /** Unacknowledged now. */
+  readonly size: number
+  /** More is unacknowledged than the window allows. */
+  readonly exceeded: boolean
+  add(id: string): void
+  /** The next `count` were asked for (a replay): the window is wider by so many until they are acknowledged. */
+  widen(count: number): void
+  has(id: string): boolean
+  /** `client` takes all before it along, `client-individual` touches no other. @returns false when `id` does not wait. */
+  acknowledge(id: string): boolean
+}
+
+export type AckMode = 'client' | 'client-individual'
+
+/** Acknowledged ids are kept until they outnumber the waiting ones by this many. */
+const SLACK = 64
+
+export function createAckWindow(mode: AckMode, limit: number): AckWindow {
+  let ids: (string | undefined)[] = []
+  /** Before it, everything is acknowledged. */
+  let head = 0
+  let size = 0
+  let extra = 0
+
+  return {
+    get size() {
+      return size
+    },
+    get exceeded() {
+      return size > limit + extra
+    },
+    add(id) {
+      ids.push(id)
+      size++
+    },
+    widen(count) {
+      extra += count
+    },
+    has: id => ids.includes(id, head),
+    acknowledge(id) {
+      const at = ids.indexOf(id, head)
+      if (at < 0) return false
+      if (mode === 'client') {
+        size -= at + 1 - head
+        head = at + 1
+      } else {
+        ids[at] = undefined
+        size--
+        while (head < ids.length && ids[head] === undefined) head++
+      }
+      extra = Math.min(extra, size)
+      if (ids.length > 2 * size + SLACK) {
+        ids = ids.slice(head).filter(waiting => waiting !== undefined)
+        head = 0
+      }
+      return true
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { BatonError } from '../errors.ts'
+import { ack, nack } from './acknowledge.ts'
+import { type Handler, requireHeader } from './context.ts'
+import { subscribe, unsubscribe } from './subscribe.ts'
+import { abort, begin, commit, transactionOf } from './transaction.ts'
+
+/**
+ * 1.2, "SEND". Prepared in the order of frames; the next frame does not wait for Kafka, the RECEIPT does.
+ * Within a transaction nothing is produced before COMMIT.
+ */
+const send: Handler = async (context, { principal }, frame) => {
+  const { routes, inbound } = context.deps
+  const { body } = frame
+  const { route, rule, names } = routes.sendable(requireHeader(frame, 'destination'))
+  const transaction = transactionOf(context, frame)
+  // No prototype: a header may be called `constructor`.
+  const headers: Record<string, string> = Object.create(null)
+  for (const [name, value] of frame.headers) headers[name] = value
+  const prepared = await inbound.prepare({ route, rule, names, body, headers, principal })
+  if (!transaction) return { done: inbound.produce([prepared]) }
+  transaction.prepared.push(prepared)
+  return {}
+}
+
+/** 1.2, "DISCONNECT": its RECEIPT comes after all others, then the socket is closed. */
+const disconnect: Handler = () => ({ leave: true })
+
+const HANDLERS = new Map<string, Handler>([
+  ['SEND', send],
+  ['SUBSCRIBE', subscribe],
+  ['UNSUBSCRIBE', unsubscribe],
+  ['ACK', ack],
+  ['NACK', nack],
+  ['BEGIN', begin],
+  ['COMMIT', commit],
+  ['ABORT', abort],
+  ['DISCONNECT', disconnect]
+])
+
+/** Commands are case-sensitive. @throws BatonError UNKNOWN_COMMAND */
+export function handlerOf(command: string): Handler {
+  const handler = HANDLERS.get(command)
+  if (!handler)
+    throw new BatonError('UNKNOWN_COMMAND', `commands of a client are CONNECT, ${[...HANDLERS.keys()].join(', ')}`)
+  return handler
+}

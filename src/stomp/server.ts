@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { StompDeps, StompOptions, Upgrade } from './context.ts'
+import { createHeart } from './heartbeat.ts'
+import { createSession, type Session } from './session.ts'
+import type { Transport } from './transport.ts'
+
+export interface StompServer {
+  /** Takes over a socket that was just opened. Never throws. */
+  accept(transport: Transport, upgrade: Upgrade): void
+  /** The connected sessions, in the order of their coming. */
+  sessions(): Iterable<{ id: string; principal: string; destinations: readonly string[] }>
+  /**
+   * Ends all sessions with 1001, each at a moment of its own within `windowMs`, so that not all clients come back at once.
+   * What was sent before is acknowledged first. Resolves when the sockets are gone; whoever comes meanwhile is sent away.
+   */
+  drain(options: { windowMs: number }): Promise<void>
+  /** `drain` without a window. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Speaks STOMP with whoever is accepted: PROTOCOL.md says what. */
+export function createStompServer(options: StompOptions, deps: StompDeps & { logger: Logger }): StompServer {
+  const sessions = new Set<Session>()
+  const heart = createHeart(options)
+  let draining = false
+
+  async function drain(windowMs: number): Promise<void> {
+    draining = true
+    await Promise.all(
+      [...sessions].map(async session => {
+        if (windowMs > 0) await Promise.race([delay(Math.random() * windowMs), session.gone])
+        await session.drain()
+      })
+    )
+  }
+
+  return {
+    accept(transport, upgrade) {
+      const session = createSession(options, { ...deps, heart }, transport, upgrade)
+      sessions.add(session)
+      void session.gone.then(() => sessions.delete(session))
+      if (draining) void session.drain()
+    },
+    *sessions() {
+      for (const { id, peer, destinations } of sessions) {
+        if (peer) yield { id, principal: peer.principal.name, destinations }
+      }
+    },
+    drain: ({ windowMs }) => drain(windowMs),
+    async close() {
+      await drain(0)
+      heart.close()
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { asBatonError, BatonError, type ErrorCode } from '../errors.ts'
+import { greet } from './connect.ts'
+import type { Context, Outcome, Peer, StompDeps, StompOptions, Upgrade } from './context.ts'
+import { createDecoder } from './decoder.ts'
+import { encodeFrame, type Frame } from './frame.ts'
+import { handlerOf } from './handlers.ts'
+import type { Heart } from './heartbeat.ts'
+import type { Transport } from './transport.ts'
+
+// One connected client: connecting → connected → ended. Frames are handled one at a time, in order; RECEIPTs go out in the order
+// of their frames, each after everything before it is done. Any fault is an ERROR, then the close. After the end nothing is
+// handled, nothing is sent, and everything that was held is let go of.
+
+export interface Session {
+  readonly id: string
+  /** Undefined until CONNECTED. */
+  readonly peer: Peer | undefined
+  /** Destinations subscribed to. */
+  readonly destinations: string[]
+  /** Resolves when the socket is gone. */
+  readonly gone: Promise<void>
+  /** Takes no more frames, waits for what Kafka has yet to acknowledge, and ends with 1001. Resolves as `gone` does. */
+  drain(): Promise<void>
+}
+
+interface SessionDeps extends StompDeps {
+  heart: Heart
+  logger: Logger
+}
+
+/** A burst of small frames lets others have their turn after so many. */
+const FRAMES_PER_TURN = 64
+
+export function createSession(
+  options: StompOptions,
+  deps: SessionDeps,
+  transport: Transport,
+  upgrade: Upgrade
+): Session {
+  const { metrics } = deps
+  const id = randomUUID()
+  const logger = deps.logger.child({ session: id })
+  const { promise: gone, resolve: setGone } = Promise.withResolvers<void>()
+  const ending = new AbortController()
+  const decoder = createDecoder(options)
+  const context: Context = {
+    options,
+    deps,
+    transport,
+    upgrade,
+    signal: ending.signal,
+    subscriptions: new Map(),
+    acks: [],
+    transactions: new Map(),
+    slow
+  }
+  let peer: Peer | undefined
+  let handling = false
+  let draining = false
+  /** Resolves when all that came is done and its RECEIPTs are sent. Never rejects. */
+  let settled = Promise.resolve()
+
+  const pulse = deps.heart.watch(transport, {
+    late: () => refuse('CONNECT_TIMEOUT', `CONNECT must come within ${options.connectTimeoutMs} ms`),
+    silent: () => refuse('HEARTBEAT_TIMEOUT', 'neither data nor heart-beats came as agreed at CONNECT'),
+    stuck: () => slow('age')
+  })
+
+  transport.start({
+    data(bytes) {
+      if (ending.signal.aborted) return
+      pulse.heard()
+      decoder.push(bytes)
+      if (!handling) void handleAll()
+      const { waiting } = decoder
+      if (waiting.chunks > options.maxPendingFrames || waiting.bytes > options.maxBodyBytes) transport.pause()
+    },
+    closed() {
+      end()
+      setGone()
+    },
+    overflow: () => slow('bytes')
+  })
+
+  async function handleAll(): Promise<void> {
+    handling = true
+    let frame: Frame | undefined
+    try {
+      for (let count = 1; ; count++) {
+        frame = undefined
+        if (ending.signal.aborted || draining) return
+        frame = decoder.next()
+        if (!frame) break
+        await handle(frame)
+        if (count % FRAMES_PER_TURN === 0) await nextTurn()
+      }
+      if (transport.paused) transport.resume()
+    } catch (error) {
+      fail(error, frame)
+    } finally {
+      handling = false
+    }
+  }
+
+  async function handle(frame: Frame): Promise<void> {
+    const { command, body } = frame
+    const connects = command === 'CONNECT' || command === 'STOMP'
+    if (!peer && !connects) throw new BatonError('NOT_CONNECTED', 'the first frame must be CONNECT or STOMP')
+    if (peer && connects) throw new BatonError('ALREADY_CONNECTED', 'CONNECT may come once')
+    if (body.length > 0 && command !== 'SEND') throw new BatonError('BODY_NOT_ALLOWED', 'only SEND may have a body')
+    if (!peer) return connect(frame)
+    const outcome = await handlerOf(command)(context, peer, frame)
+    finish(frame, outcome)
+    if (!outcome.leave) return
+    await settled
+    end(1000, 'DISCONNECT')
+  }
+
+  async function connect(frame: Frame): Promise<void> {
+    pulse.greeted()
+    const { headers, rhythm, ...greeting } = await greet(context, id, frame)
+    if (ending.signal.aborted) return
+    peer = greeting.peer
+    decoder.version = peer.version
+    metrics.sessions.inc()
+    send('CONNECTED', headers)
+    pulse.begin(rhythm)
+    logger.debug(
+      { principal: peer.principal.name, version: peer.version, remoteAddress: upgrade.remoteAddress },
+      'connected'
+    )
+  }
+
+  /** 1.2, "RECEIPT": all earlier frames were received; here, they are done as well. */
+  function finish(frame: Frame, { receipt = [], done }: Outcome): void {
+    const receiptId = frame.headers.get('receipt')
+    if (receiptId === undefined && !done) return
+    settled = Promise.all([settled, done])
+      .then(() => {
+        if (receiptId !== undefined) send('RECEIPT', [['receipt-id', receiptId], ...receipt])
+      })
+      .catch(error => fail(error, frame))
+  }
+
+  function send(command: string, headers: [name: string, value: string][], body?: Buffer): void {
+    if (!ending.signal.aborted) transport.write(encodeFrame(peer?.version ?? '1.2', command, headers, body))
+  }
+
+  function refuse(code: ErrorCode, detail: string): void {
+    fail(new BatonError(code, detail))
+  }
+
+  function slow(cause: 'bytes' | 'age' | 'acks'): void {
+    if (ending.signal.aborted) return
+    metrics.slowCloses.inc({ cause })
+    refuse('SLOW_CONSUMER', SLOW[cause])
+  }
+
+  /** 1.2, "ERROR": then the connection is closed, always. */
+  function fail(cause: unknown, frame?: Frame): void {
+    if (ending.signal.aborted) return
+    const error = asBatonError(cause)
+    const { code, row, detail, extra } = error
+    metrics.refused.inc({ code })
+    if (code === 'INTERNAL') logger.error({ err: error.cause, command: frame?.command }, 'session failed')
+    else logger.info({ code, detail, command: frame?.command }, 'session refused')
+    const receiptId = frame?.headers.get('receipt')
+    send(
+      'ERROR',
+      [
+        ['message', row.title],
+        ['code', code],
+        ['content-type', 'text/plain'],
+        ...(receiptId === undefined ? [] : ([['receipt-id', receiptId]] as [string, string][])),
+        ...Object.entries(extra)
+      ],
+      Buffer.from(detail)
+    )
+    end(row.close, row.title)
+  }
+
+  /** @param code absent: the socket is gone already. */
+  function end(code?: number, reason = ''): void {
+    if (ending.signal.aborted) return
+    ending.abort(new Error('the session has ended'))
+    pulse.stop()
+    for (const subscription of [...context.subscriptions.values()]) subscription.unsubscribe()
+    context.transactions.clear()
+    if (peer) metrics.sessions.dec()
+    if (code !== undefined) transport.close(code, reason)
+  }
+
+  return {
+    id,
+    get peer() {
+      return peer
+    },
+    get destinations() {
+      return [...context.subscriptions.values()].map(({ destination }) => destination)
+    },
+    gone,
+    async drain() {
+      draining = true
+      await settled
+      end(1001, 'going away')
+      await gone
+    }
+  }
+}
+
+const SLOW = {
+  bytes: 'more waits to be read by this client than the send queue holds; resume with last-message-id',
+  age: 'data has waited too long to be read by this client; resume with last-message-id',
+  acks: 'more messages of a subscription are unacknowledged than the ack window allows; resume with last-message-id'
+} as const

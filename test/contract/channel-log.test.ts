@@ -1,0 +1,29 @@
+import pino from 'pino'
+import { createMemoryLog } from '../../src/memory/log.ts'
+import { createRedisLog } from '../../src/redis/log.ts'
+import { createRedisFeed } from '../../src/redis/subscriber.ts'
+import { unique } from '../support/ids.ts'
+import { sharedRedis } from '../support/redis.ts'
+import { channelFeedContract } from './channel-feed.ts'
+import { channelLogContract } from './channel-log.ts'
+import type { LogHarness } from './log-kit.ts'
+
+const logger = pino({ level: 'silent' })
+
+async function inMemory(): Promise<LogHarness> {
+  const { log, createFeed } = createMemoryLog()
+  await log.start()
+  return { log, createFeed, [Symbol.asyncDispose]: () => log.close() }
+}
+
+async function inRedis(): Promise<LogHarness> {
+  const options = { url: (await sharedRedis()).url, prefix: `${unique('log')}:`, readTimeoutMs: 5000 }
+  const log = createRedisLog(options, { logger })
+  await log.start()
+  return { log, createFeed: () => createRedisFeed(options, { logger }), [Symbol.asyncDispose]: () => log.close() }
+}
+
+for (const contract of [channelLogContract, channelFeedContract]) {
+  contract('memory', inMemory)
+  contract('redis', inRedis)
+}

@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { SignJWT } from 'jose'
+import { createAuth, type Principal } from '../../src/auth.ts'
+import type { BatonError, ErrorCode } from '../../src/errors.ts'
+import { createInbound, type Prepared } from '../../src/inbound.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import type { OutgoingRecord } from '../../src/ports.ts'
+import { createRoutes } from '../../src/routes.ts'
+import { configOf } from './config-of.ts'
+
+const SECRET = 'a secret of thirty-two bytes, yes'
+const GUEST: Principal = { name: 'guest', claims: {}, guest: true }
+const MEMBER = { nickname: '김', memberName: 'kim', memberId: 42, profilePath: null }
+const member: Principal = { name: '김', claims: MEMBER, guest: false }
+const chat = { topic: 'chat', channel: 'chat:{roomId}', destination: '/sub/{roomId}' }
+
+const tokenOf = (claims: object) =>
+  new SignJWT({ ...claims }).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET))
+
+interface Sending {
+  body?: string | Buffer | object
+  headers?: Record<string, string>
+  principal?: Principal
+}
+
+/** The way in of a configuration: `send` prepares, and what is produced is in `produced`. */
+function wayIn(settings: { routes: object; auth?: object }, maxBodyBytes = 1000) {
+  const config = configOf(settings)
+  const routes = createRoutes(config.routes)
+  const metrics = createMetrics()
+  const produced: OutgoingRecord[][] = []
+  const sink = {
+    async produce(records: OutgoingRecord[]) {
+      produced.push(records)
+      return records.map(({ topic }, offset) => ({ topic, partition: 0, offset }))
+    }
+  }
+  const inbound = createInbound({ maxBodyBytes }, { auth: createAuth(config.auth), sink, metrics })
+  const send = (
+    destination: string,
+    { body = '', headers = {}, principal = GUEST }: Sending = {}
+  ): Promise<Prepared> => {
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+    return inbound.prepare({ ...routes.sendable(destination), body: bytes, headers, principal })
+  }
+  return { inbound, metrics, produced, send }
+}
+
+async function sent(prepared: Promise<Prepared>): Promise<OutgoingRecord & { json: unknown }> {
+  const { records } = await prepared
+  assert.equal(records.length, 1)
+  const [record] = records as [OutgoingRecord]
+  return {
+    ...record,
+    get json() {
+      return JSON.parse(String(record.value))
+    }
+  }
+}
+
+const refused = (prepared: Promise<Prepared>, code: ErrorCode, detail: RegExp) =>
+  assert.rejects(prepared, (error: BatonError) => {
+    assert.equal(error.code, code)
+    assert.match(error.detail, detail)
+    assert.doesNotMatch(error.detail, /hidden/)
+    return true
+  })
+
+describe('a SEND on its way to Kafka', () => {
+  test('passes bytes through, keyed by the destination, without reserved headers', async () => {
+    const { send } = wayIn({
+      routes: { topic: { topic: 't', channel: 't:{+key}', destination: '/topic/{+key}', send: {} } }
+    })
+    const body = Buffer.from([0, 255, 1])
+    const headers = {
+      'content-type': 'text/plain',
+      mine: 'x',
+      destination: 'x',
+      receipt: 'x',
+      passcode: 'x',
+      Authorization: 'x',
+      __proto__x: 'y'
+    }
+    const record = await sent(send('/topic/a/b', { body, headers }))
+    assert.equal(record.value, body)
+    assert.equal(record.key, 'a/b')
+    assert.deepEqual(record.headers, { 'content-type': 'text/plain', mine: 'x', __proto__x: 'y' })
+  })
+
+  test('is stamped from destination, body, principal and clock; what came under those names is replaced', async () => {
+    const set = {
+      roomId: '{roomId}',
+      sender: '{principal.nickname}',
+      id: '{principal.memberId}',
+      path: '{principal.profilePath}',
+      at: '{now}',
+      ms: '{now.ms}',
+      label: '{principal.name} in {roomId}'
+    }
+    const send = {
+      destination: '/pub/{roomId}',
+      key: '{roomId}',
+      set,
+      headers: { from: '{principal.name}', via: '{headers.app}' }
+    }
+    const { send: sendTo } = wayIn({ routes: { chat: { ...chat, send } } })
+    const body = { roomId: '7', message: '안녕 😀', sender: 'forged', id: 1, at: 'never' }
+    const record = await sent(sendTo('/pub/7', { body, principal: member, headers: { app: 'web' } }))
+    const { at, ms, ...stamped } = record.json as { at: string; ms: number }
+    assert.deepEqual(stamped, { roomId: '7', message: '안녕 😀', sender: '김', id: 42, path: null, label: '김 in 7' })
+    assert.equal(new Date(at).getTime(), ms)
+    assert.ok(Math.abs(Date.now() - ms) < 60_000)
+    assert.equal(record.key, '7')
+    assert.deepEqual(record.headers, { 'content-type': 'application/json', app: 'web', from: '김', via: 'web' })
+  })
+
+  test('keeps numbers that JavaScript cannot hold as they were written', async () => {
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub', set: { at: '{now.ms}' } } } } })
+    const { value } = await sent(
+      send('/pub', { body: '{"roomId":1,"id":12345678901234567890,"x":1e400,"s":"12345678901234567890"}' })
+    )
+    assert.match(String(value), /"id":12345678901234567890,"x":1e400,"s":"12345678901234567890"/)
+  })
+
+  test('may get another body', async () => {
+    const send = { destination: '/pub/{roomId}', body: { roomId: '{roomId}', text: '{message.text}' } }
+    const { send: sendTo } = wayIn({ routes: { chat: { ...chat, send } } })
+    assert.deepEqual((await sent(sendTo('/pub/7', { body: { message: { text: 'a' }, other: 1 } }))).json, {
+      roomId: '7',
+      text: 'a'
+    })
+  })
+
+  test('that is no JSON where JSON is needed is refused', async () => {
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub', set: { at: '{now}' } } } } })
+    await refused(send('/pub', { body: 'hidden' }), 'INVALID_BODY', /must be JSON$/)
+    await refused(send('/pub', { body: Buffer.from([34, 255, 34]) }), 'INVALID_BODY', /UTF-8/)
+    await refused(send('/pub', { body: '["hidden"]' }), 'INVALID_BODY', /JSON object/)
+    await refused(
+      send('/pub', { body: { roomId: 1 }, headers: { 'content-type': 'text/html' } }),
+      'UNSUPPORTED_MEDIA_TYPE',
+      /application\/json/
+    )
+    await sent(
+      send('/pub', { body: { roomId: 1 }, headers: { 'content-type': 'application/vnd.x+json; charset=utf-8' } })
+    )
+  })
+
+  test('with a body nested too deeply, or over the limit, is refused', async () => {
+    const { send } = wayIn(
+      { routes: { chat: { ...chat, send: { destination: '/pub', set: { at: '{now}' } } } } },
+      1_000_000
+    )
+    const deep = `{"roomId":1,"a":${'['.repeat(400_000)}${']'.repeat(400_000)}}`
+    await refused(send('/pub', { body: deep }), 'INVALID_BODY', /nested/)
+    await refused(send('/pub', { body: 'x'.repeat(1_000_001) }), 'BODY_TOO_LARGE', /1000001 bytes, at most 1000000/)
+  })
+
+  test('that breaks its schema is refused with a JSON pointer', async () => {
+    const schema = {
+      type: 'object',
+      required: ['roomId'],
+      properties: { message: { type: 'string', maxLength: 3 }, mail: { format: 'email' } }
+    }
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub', schema } } } })
+    await refused(
+      send('/pub', { body: { message: 'abc' } }),
+      'INVALID_BODY',
+      /the body must have required property 'roomId'/
+    )
+    await refused(
+      send('/pub', { body: { roomId: 1, message: 'hidden' } }),
+      'INVALID_BODY',
+      /^\/message must NOT have more than 3/
+    )
+    await refused(send('/pub', { body: { roomId: 1, mail: 'hidden' } }), 'INVALID_BODY', /^\/mail must match format/)
+    await sent(send('/pub', { body: { roomId: 1, mail: 'a@b.kr' } }))
+  })
+
+  test('that could not be routed, or goes elsewhere than it says, never reaches Kafka', async () => {
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub/{roomId}' } } } })
+    await refused(send('/pub/7', { body: {} }), 'INVALID_BODY', /roomId/)
+    await refused(send('/pub/7', { body: { roomId: 'hidden'.repeat(50) } }), 'INVALID_BODY', /256 bytes/)
+    await refused(
+      send('/pub/7', { body: { roomId: '8', hidden: 1 } }),
+      'INVALID_BODY',
+      /^\/roomId is not that of the destination$/
+    )
+    const body = Buffer.from('{ "roomId": 7 }')
+    assert.equal((await sent(send('/pub/7', { body }))).value, body)
+  })
+
+  test('whose stamp has no value is refused with its name', async () => {
+    const set = { id: '{principal.memberId}', app: '{headers.app}', text: '{message.text}' }
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub', set } } } })
+    const body = { roomId: 1, message: { text: 'a' } }
+    await refused(send('/pub', { body, headers: { app: 'x' } }), 'UNAUTHENTICATED', /claim memberId/)
+    await refused(send('/pub', { body, principal: member }), 'INVALID_BODY', /header app/)
+    await refused(
+      send('/pub', { body: { roomId: 1 }, principal: member, headers: { app: 'x' } }),
+      'INVALID_BODY',
+      /\/message\/text is missing/
+    )
+  })
+})
+
+describe('who may send', () => {
+  const auth = { mode: 'jwt', guests: true, jwt: { secret: SECRET } }
+
+  test('is asked before the body is judged, where no name decides', async () => {
+    const { send } = wayIn({
+      auth,
+      routes: { chat: { ...chat, send: { destination: '/pub', schema: { required: ['x'] } } } }
+    })
+    await refused(send('/pub', { body: {}, principal: member }), 'FORBIDDEN', /^send on route chat/)
+  })
+
+  test('is asked of the room that the finished record names, not of what the destination pretends', async () => {
+    const allow = { send: { rooms: ['{roomId}'] } }
+    const { send } = wayIn({ auth, routes: { chat: { ...chat, allow, send: { destination: '/pub' } } } })
+    const principal = { ...member, claims: { rooms: ['7', 8] } }
+    await sent(send('/pub', { body: { roomId: 7 }, principal }))
+    await sent(send('/pub', { body: { roomId: '8' }, principal }))
+    await refused(send('/pub', { body: { roomId: 9 }, principal }), 'FORBIDDEN', /^send on route chat/)
+    await refused(send('/pub', { body: { roomId: 7 } }), 'FORBIDDEN', /guest/)
+  })
+
+  const sender = {
+    auth,
+    routes: {
+      chat: {
+        ...chat,
+        allow: { send: 'authenticated' },
+        send: {
+          destination: '/pub',
+          token: '{sender}',
+          set: { sender: '{principal.nickname}', memberId: '{principal.memberId}' }
+        }
+      }
+    }
+  }
+
+  test('is said by a token in the body, which is not relayed', async () => {
+    const { send } = wayIn(sender)
+    const token = await tokenOf(MEMBER)
+    const { json } = await sent(send('/pub', { body: { roomId: 1, sender: token } }))
+    assert.deepEqual(json, { roomId: 1, sender: '김', memberId: 42 })
+  })
+
+  test('is the session’s principal where the body holds no token, but never a guest', async () => {
+    const { send } = wayIn(sender)
+    const { json } = await sent(send('/pub', { body: { roomId: 1, sender: 'whoever' }, principal: member }))
+    assert.deepEqual(json, { roomId: 1, sender: '김', memberId: 42 })
+    await refused(send('/pub', { body: { roomId: 1, sender: 'whoever' } }), 'UNAUTHENTICATED', /token/)
+    await refused(send('/pub', { body: { roomId: 1 } }), 'UNAUTHENTICATED', /token/)
+  })
+
+  test('is refused with a bad token, whoever the session is', async () => {
+    const { send } = wayIn(sender)
+    const expired = await tokenOf({ ...MEMBER, exp: 1 })
+    const forged = await new SignJWT(MEMBER).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.alloc(32))
+    await refused(
+      send('/pub', { body: { roomId: 1, sender: expired }, principal: member }),
+      'UNAUTHENTICATED',
+      /expired/
+    )
+    await refused(
+      send('/pub', { body: { roomId: 1, sender: forged }, principal: member }),
+      'UNAUTHENTICATED',
+      /signature/
+    )
+  })
+})
+
+test('what was prepared is produced in one call, in order, and counted by route', async () => {
+  const { inbound, metrics, produced, send } = wayIn({
+    routes: { chat: { ...chat, send: { destination: '/pub/{roomId}', body: { roomId: '{roomId}' } } } }
+  })
+  const prepared = await Promise.all(['1', '2', '3'].map(room => send(`/pub/${room}`, { body: '{}' })))
+  assert.deepEqual(
+    (await inbound.produce(prepared)).map(({ offset }) => offset),
+    [0, 1, 2]
+  )
+  assert.deepEqual(
+    produced.map(call => call.map(({ value }) => String(value))),
+    [['{"roomId":"1"}', '{"roomId":"2"}', '{"roomId":"3"}']]
+  )
+  const { values } = await metrics.produced.get()
+  assert.deepEqual(
+    values.map(({ value, labels }) => [labels.route, value]),
+    [['chat', 3]]
+  )
+})

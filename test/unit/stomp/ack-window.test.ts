@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { type AckMode, createAckWindow } from '../../../src/stomp/ack-window.ts'
+
+describe('the ack window', () => {
+  for (const mode of ['client', 'client-individual'] satisfies AckMode[]) {
+    test(`knows what waits, whatever is acknowledged in which order (${mode})`, () => {
+      const step = fc.oneof(fc.constant('send' as const), fc.nat({ max: 300 }))
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 600 }), steps => {
+          const window = createAckWindow(mode, 100)
+          let model: string[] = []
+          let count = 0
+          for (const step of steps) {
+            if (step === 'send') {
+              model.push(`m${count}`)
+              window.add(`m${count++}`)
+              continue
+            }
+            const id = `m${step}`
+            const at = model.indexOf(id)
+            assert.equal(window.has(id), at >= 0)
+            assert.equal(window.acknowledge(id), at >= 0)
+            if (at >= 0) model = mode === 'client' ? model.slice(at + 1) : model.toSpliced(at, 1)
+            assert.equal(window.size, model.length)
+            assert.equal(window.exceeded, model.length > 100)
+          }
+          for (let i = 0; i < count; i++) assert.equal(window.has(`m${i}`), model.includes(`m${i}`))
+        }),
+        { numRuns: 200 }
+      )
+    })
+  }
+
+  test('is wider by a replay until that is acknowledged', () => {
+    const window = createAckWindow('client', 2)
+    window.widen(3)
+    for (const id of ['a', 'b', 'c', 'd', 'e']) window.add(id)
+    assert.equal(window.exceeded, false)
+    window.acknowledge('d')
+    for (const id of ['f', 'g']) window.add(id)
+    assert.equal(window.exceeded, false)
+    window.acknowledge('g')
+    for (const id of ['h', 'i', 'j']) window.add(id)
+    assert.equal(window.exceeded, true)
+  })
+
+  test('still finds the oldest one, however much passed through since', () => {
+    const window = createAckWindow('client-individual', 10)
+    window.add('first')
+    for (let i = 0; i < 100_000; i++) {
+      window.add(`m${i}`)
+      window.acknowledge(`m${i}`)
+    }
+    assert.equal(window.size, 1)
+    assert.equal(window.acknowledge('first'), true)
+  })
+})
