@@ -9,7 +9,7 @@ import { field, scalarText } from './routes-record.ts'
 
 /** Who a session or request is. */
 export interface Principal {
-  /** `sub`, or `name`, of the claims (or the claim that `auth.jwt.nameClaim` says; '' where there is none); the login of `auth: users`; `guest` for a guest. */
+  /** `sub`, or `name`, of the claims (or the claim that `auth.jwt.nameClaim` says; '' where there is none); the login of `auth: users`; `guest` for a guest, or the login it gave where `auth.mode` is `none`. */
   name: string
   claims: Readonly<Record<string, unknown>>
   guest: boolean
@@ -52,8 +52,9 @@ export function createAuth(options: Config['auth']): Auth {
 
   return {
     async authenticate(credentials) {
-      if (!users && !tokens) return GUEST
       const { accessToken, login, passcode } = credentials
+      // With nothing to check it against, the login is only what people call themselves.
+      if (!users && !tokens) return login ? { ...GUEST, name: login } : GUEST
       const { scheme, value } = authorizationOf(credentials.authorization)
       if (users) {
         if (scheme === 'bearer') throw new BatonError('UNAUTHENTICATED', 'a login and passcode are asked for')

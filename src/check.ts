@@ -3,7 +3,7 @@ import type { Config } from './config.ts'
 import { createKafkaClient } from './kafka/client.ts'
 import { checkTopics } from './kafka/topics.ts'
 import { checkRedis } from './redis/check.ts'
-import { topicsOf } from './topics.ts'
+import { deadLetterTopicOf, topicsOf } from './topics.ts'
 
 // `--check`: what the configuration names on Kafka and Redis, every fault and not only the first. Changes nothing.
 
@@ -25,7 +25,7 @@ async function checkKafka(config: Config): Promise<{ faults: string[]; warnings:
   const { kafka } = config
   if (!kafka) return { faults: [], warnings: [] }
   const admin = createKafkaClient(kafka, { logger: pino({ level: 'silent' }) }).admin()
-  const declared = [...topicsOf(config), { ...kafka.deadLetter, name: kafka.deadLetter.topic }]
+  const declared = [...topicsOf(config), deadLetterTopicOf(config)]
   try {
     await admin.connect()
     const { missing, warnings, faults } = await checkTopics(admin, declared)

@@ -23,7 +23,7 @@ import { createRoutes } from './routes.ts'
 import { createFanout } from './stomp/fanout.ts'
 import { createStompServer } from './stomp/server.ts'
 import { createWebSocketTransport } from './stomp/transport.ts'
-import { topicsOf } from './topics.ts'
+import { deadLetterTopicOf, topicsOf } from './topics.ts'
 
 // The composition root. HTTP listens first, with /readyz at 503, so that a Redis or Kafka that is away at start can be seen;
 // then redis → hub → producer → consumer. Closed in reverse: consumer, sessions, http, producer, hub, redis.
@@ -50,6 +50,7 @@ const LAG_INTERVAL_MS = 5000
 export function createGateway(config: Config, { logger, version, onFatal }: GatewayDeps): Gateway {
   const metrics = createMetrics()
   const routes = createRoutes(config.routes)
+  const groupId = config.kafka?.groupId ?? 'memory'
   const isRelay = config.roles.includes('relay')
   const isEdge = config.roles.includes('edge')
 
@@ -81,7 +82,13 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       startFrom: config.kafka?.startFrom ?? 'earliest',
       refill: config.kafka?.refill ?? { maxAgeMs: 0, maxRecords: 0 }
     },
-    { routes, log, deadLetter: createDeadLetter(deadLetterOf(config), { sink }), metrics, logger }
+    {
+      routes,
+      log,
+      deadLetter: createDeadLetter({ topic: deadLetterTopicOf(config).name, groupId }, { sink }),
+      metrics,
+      logger
+    }
   )
   const lagTimer = setInterval(() => {
     for (const { topic, partition, lag } of source.lags()) metrics.lag.set({ topic, partition }, lag)
@@ -147,17 +154,13 @@ function createRecords(
   const topics = topicsOf(config)
   if (!kafka) {
     const consumed = topics.map(({ name, partitions = 1 }) => ({ name, partitions, consumed: true }))
-    const deadLetters = { name: deadLetterOf(config).topic, partitions: 1, consumed: false }
+    const deadLetters = { name: deadLetterTopicOf(config).name, partitions: 1, consumed: false }
     return createMemoryBroker({ topics: [...consumed, deadLetters] }, deps)
   }
   const client = createKafkaClient(kafka, deps)
-  const declared = [...topics, { ...kafka.deadLetter, name: kafka.deadLetter.topic }]
+  const declared = [...topics, deadLetterTopicOf(config)]
   return {
     source: createKafkaSource({ ...kafka, topics: topics.map(({ name }) => name), declared }, { client, ...deps }),
     sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, { client, ...deps })
   }
-}
-
-function deadLetterOf({ kafka }: Config): { topic: string; groupId: string } {
-  return { topic: kafka?.deadLetter.topic ?? 'baton.dead-letter', groupId: kafka?.groupId ?? 'baton' }
 }

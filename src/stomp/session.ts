@@ -110,9 +110,10 @@ export function createSession(
     const connects = command === 'CONNECT' || command === 'STOMP'
     if (!peer && !connects) throw new BatonError('NOT_CONNECTED', 'the first frame must be CONNECT or STOMP')
     if (peer && connects) throw new BatonError('ALREADY_CONNECTED', 'CONNECT may come once')
+    const handler = peer && handlerOf(command)
     if (body.length > 0 && command !== 'SEND') throw new BatonError('BODY_NOT_ALLOWED', 'only SEND may have a body')
-    if (!peer) return connect(frame)
-    const outcome = await handlerOf(command)(context, peer, frame)
+    if (!peer || !handler) return connect(frame)
+    const outcome = await handler(context, peer, frame)
     finish(frame, outcome)
     if (!outcome.leave) return
     await settled

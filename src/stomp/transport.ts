@@ -106,8 +106,9 @@ export function createDuplexTransport(duplex: Duplex, options: TransportOptions)
   })
 }
 
-interface Ends extends Pick<Transport, 'start' | 'pause' | 'resume' | 'close'> {
+interface Ends extends Pick<Transport, 'pause' | 'resume' | 'close'> {
   isOpen(): boolean
+  start(events: Pick<TransportEvents, 'data' | 'closed'>): void
   cut(): void
 }
 
@@ -150,8 +151,7 @@ function createTransport(
         closed() {
           clearTimeout(linger)
           closed()
-        },
-        overflow: onOverflow
+        }
       })
     },
     write(frame) {

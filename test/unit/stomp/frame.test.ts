@@ -297,6 +297,14 @@ describe('what holds for any frame', () => {
     ])
   })
 
+  test('T6 a body may come in thousands of parts', () => {
+    const body = Buffer.from(Array.from({ length: 4000 }, (_, i) => (i % 255) + 1))
+    const parts = [...body].map(byte => Buffer.of(byte))
+    for (const head of ['SEND\n\n', 'SEND\ncontent-length:4000\n\n']) {
+      assert.deepEqual(decode('1.2', head, ...parts, '\0')[0]?.body, body)
+    }
+  })
+
   test('no bytes at all make it throw anything but a refusal', () => {
     const piece = fc.oneof(
       fc.constantFrom('SEND\n', 'a:1\n', '\n', '\r\n', '\0', 'content-length:3\n', '\\', 'content-length:999999999\n'),
