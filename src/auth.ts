@@ -1,11 +1,11 @@
-import { createTokens } from './auth-jwt.ts'
-import { createUsers } from './auth-users.ts'
-import type { Config } from './config-normalize.ts'
-import type { Scalar } from './config-route.ts'
+import { createTokens } from './auth/jwt.ts'
+import { createUsers } from './auth/users.ts'
+import type { Config } from './config/normalize.ts'
+import type { Scalar } from './config/route.ts'
 import { BatonError } from './errors.ts'
+import { compileText } from './routes/projection.ts'
+import { field, scalarText } from './routes/record.ts'
 import type { Condition, Names, Route, Verb } from './routes.ts'
-import { compileText } from './routes-projection.ts'
-import { field, scalarText } from './routes-record.ts'
 
 /** Who a session or request is. */
 export interface Principal {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isMap, isNode, LineCounter, parseDocument } from 'yaml'
-import { crossFaults } from './config-cross.ts'
-import { applyEnvironment, type Environment } from './config-env.ts'
-import { ConfigError, type Fault, schemaFaults } from './config-faults.ts'
-import { type Config, normalize } from './config-normalize.ts'
-import type { Settings } from './config-settings.ts'
+import { crossFaults } from './config/cross.ts'
+import { applyEnvironment, type Environment } from './config/env.ts'
+import { ConfigError, type Fault, schemaFaults } from './config/faults.ts'
+import { type Config, normalize } from './config/normalize.ts'
+import type { Settings } from './config/settings.ts'
 
 // File, then environment, then defaults. Every fault is found before any is told.
 

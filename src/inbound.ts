@@ -2,8 +2,8 @@ import type { Auth, Principal } from './auth.ts'
 import { BatonError } from './errors.ts'
 import type { Metrics } from './metrics.ts'
 import type { OutgoingRecord, Produced, RecordSink } from './ports.ts'
+import type { SendRule } from './routes/send-rule.ts'
 import type { Names, Route } from './routes.ts'
-import type { SendRule } from './send-rule.ts'
 
 // IN: authorize, validate, stamp, produce. `prepare` writes nothing; what it refuses Kafka never sees.
 

@@ -1,11 +1,11 @@
-import { ConfigError, type Fault } from './config-faults.ts'
-import type { Config } from './config-normalize.ts'
+import { ConfigError, type Fault } from './config/faults.ts'
+import type { Config } from './config/normalize.ts'
 import { BatonError } from './errors.ts'
 import type { KafkaRecord } from './ports.ts'
-import { pairFaults } from './routes-check.ts'
-import { type CompiledRoute, compileRoute } from './routes-compile.ts'
-import { Unroutable, viewRecord } from './routes-record.ts'
-import type { SendRule } from './send-rule.ts'
+import { pairFaults } from './routes/check.ts'
+import { type CompiledRoute, compileRoute } from './routes/compile.ts'
+import { Unroutable, viewRecord } from './routes/record.ts'
+import type { SendRule } from './routes/send-rule.ts'
 import { isMalformed } from './template.ts'
 
 export { type SendRule, Unroutable }

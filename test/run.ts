@@ -31,7 +31,7 @@ process.once('exit', () => signalGroup('SIGKILL'))
 const failed: string[] = []
 await check('Lint and format', join(BIN, 'biome'), ['ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])])
 await check('Types', join(BIN, 'tsc'), ['--noEmit'])
-await check('Configuration schema', process.execPath, ['src/config-schema.ts', '--check'])
+await check('Configuration schema', process.execPath, ['src/config/schema.ts', '--check'])
 title('Kafka, Redis and Chromium')
 await prepareKafkaCache()
 const [kafka, redis, browser] = await Promise.all([sharedKafka(), sharedRedis(), chromium()])

@@ -7,13 +7,13 @@ const SRC = join(import.meta.dirname, '../../src')
 const FILES = globSync('**/*.ts', { cwd: SRC })
 const ENDS = ['kafka', 'redis', 'memory', 'stomp', 'http']
 
-// From the top down. A file belongs to the name before its first dash, so `config-schema.ts` is part of `config`.
+// From the top down. A folder of the same name belongs to the root file, so `config/schema.ts` is part of `config`.
 const LAYERS = [
   ['main'],
   ['gateway', 'check'],
   ENDS,
   ['relay', 'owner', 'hub', 'channel', 'replay', 'proof', 'inbound'],
-  ['routes', 'topics', 'send', 'template', 'auth'],
+  ['routes', 'topics', 'template', 'auth'],
   ['message', 'ports', 'errors', 'metrics', 'config']
 ]
 
@@ -21,8 +21,7 @@ const LAYERS = [
 function partOf(file: string): string {
   const [first = '', ...rest] = file.split('/')
   if (rest.length > 0) return first
-  const name = first.slice(0, -'.ts'.length)
-  return LAYERS.flat().find(part => name === part || name.startsWith(`${part}-`)) ?? name
+  return first.slice(0, -'.ts'.length)
 }
 
 function layerOf(file: string): number {

@@ -1,12 +1,13 @@
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
-import type { RouteConfig } from './config-normalize.ts'
-import { BatonError } from './errors.ts'
-import type { OutgoingRecord } from './ports.ts'
-import type { Faults } from './routes-faults.ts'
-import { isReservedHeader } from './routes-headers.ts'
-import { compileProjection, compileText, compileTexts } from './routes-projection.ts'
-import { field, isField } from './routes-record.ts'
+import type { RouteConfig } from '../config/normalize.ts'
+import { BatonError } from '../errors.ts'
+import type { OutgoingRecord } from '../ports.ts'
+import { compileTemplate, type Template } from '../template.ts'
+import type { Faults } from './faults.ts'
+import { isReservedHeader } from './headers.ts'
+import { compileProjection, compileText, compileTexts } from './projection.ts'
+import { field, isField } from './record.ts'
 import {
   type Draft,
   jwtOf,
@@ -17,7 +18,6 @@ import {
   type Sender,
   stampJson
 } from './send-record.ts'
-import { compileTemplate, type Template } from './template.ts'
 
 // The record is routed here as the relay will route it later: what a client may not reach, or could never be routed, is
 // refused before Kafka has it, and `allow.send` is asked about the room where the message will truly appear.

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
-import { BatonError } from './errors.ts'
-import type { OutgoingRecord } from './ports.ts'
-import type { Lookup, Projection } from './routes-projection.ts'
-import { field, headerName, isClaim, isHeader, Unroutable, viewRecord } from './routes-record.ts'
+import { BatonError } from '../errors.ts'
+import type { OutgoingRecord } from '../ports.ts'
+import type { Lookup, Projection } from './projection.ts'
+import { field, headerName, isClaim, isHeader, Unroutable, viewRecord } from './record.ts'
 
 // The steps by which a SEND becomes a record. No message here quotes a body.
 

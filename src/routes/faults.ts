@@ -1,4 +1,4 @@
-import type { Fault } from './config-faults.ts'
+import type { Fault } from '../config/faults.ts'
 
 /** Gathers what is wrong with one part of the configuration, so that all of it is told at once. */
 export interface Faults {

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { duration, group, integer, optionalGroup, optionalText, topicName } from './config-types.ts'
+import { duration, group, integer, optionalGroup, optionalText, topicName } from './types.ts'
 
 /** JSON whose strings are templates. */
 export type Json = string | number | boolean | null | Json[] | { [member: string]: Json }

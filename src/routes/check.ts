@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Fault } from './config-faults.ts'
-import type { CompiledRoute } from './routes-compile.ts'
-import { BOUNDARY, type Part, type Template } from './template.ts'
+import type { Fault } from '../config/faults.ts'
+import { BOUNDARY, type Part, type Template } from '../template.ts'
+import type { CompiledRoute } from './compile.ts'
 
 /** Faults between two routes: whose is a channel, a destination, a SEND? Each must have one answer. */
 export function pairFaults(routes: readonly CompiledRoute[]): Fault[] {

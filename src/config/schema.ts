@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Settings } from './config-settings.ts'
+import { Settings } from './settings.ts'
 
 // Writes config/schema.json, by which editors complete and check; with --check it only says whether the file is stale.
 
-const FILE = fileURLToPath(new URL('../config/schema.json', import.meta.url))
+const FILE = fileURLToPath(new URL('../../config/schema.json', import.meta.url))
 
 /** As `Settings`, but what has a default need not be written, and no keyword of our own. */
 function forEditors(schema: unknown): unknown {

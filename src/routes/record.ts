@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import type { KafkaRecord } from './ports.ts'
-import { isRoutable, VALUE_BYTES } from './template.ts'
+import type { KafkaRecord } from '../ports.ts'
+import { isRoutable, VALUE_BYTES } from '../template.ts'
 
 /** Why no route can take a record. `detail` names what is missing or wrong, never a value. */
 export class Unroutable extends Error {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { TSchema } from 'typebox'
 import { parse } from 'yaml'
-import { didYouMean } from './config-faults.ts'
-import { Settings } from './config-settings.ts'
+import { didYouMean } from './faults.ts'
+import { Settings } from './settings.ts'
 
 // `http.maxBodyBytes` is BATON_HTTP_MAX_BODY_BYTES, or BATON_HTTP_MAX_BODY_BYTES_FILE for a file that holds the value.
 // Text settings are taken as they are; lists may be written a,b; anything else is YAML, of which JSON is a part.

@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
-import type { Fault } from './config-faults.ts'
-import type { Config } from './config-normalize.ts'
+import type { Fault } from './faults.ts'
+import type { Config } from './normalize.ts'
 
 /** Faults between settings that each hold alone. */
 export function crossFaults(config: Config): Fault[] {

@@ -1,8 +1,8 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
-import type { Config } from './config-normalize.ts'
-import { BatonError } from './errors.ts'
-import { field, scalarText } from './routes-record.ts'
+import type { Config } from '../config/normalize.ts'
+import { BatonError } from '../errors.ts'
+import { field, scalarText } from '../routes/record.ts'
 
 // Algorithms follow from the key, never from the token (RFC 8725 §3.1).
 

@@ -1,11 +1,11 @@
-import type { RouteConfig } from './config-normalize.ts'
-import type { Scalar } from './config-route.ts'
-import { collectFaults, type Faults } from './routes-faults.ts'
-import { messageHeaders } from './routes-headers.ts'
-import { compileProjection, compileText, compileTexts, type Projection } from './routes-projection.ts'
-import { isClaim, type RecordView, Unroutable } from './routes-record.ts'
+import type { RouteConfig } from '../config/normalize.ts'
+import type { Scalar } from '../config/route.ts'
+import { compileTemplate, namesOf, parseTemplate, type Template } from '../template.ts'
+import { collectFaults, type Faults } from './faults.ts'
+import { messageHeaders } from './headers.ts'
+import { compileProjection, compileText, compileTexts, type Projection } from './projection.ts'
+import { isClaim, type RecordView, Unroutable } from './record.ts'
 import { type CompiledSend, compileSend } from './send-rule.ts'
-import { compileTemplate, namesOf, parseTemplate, type Template } from './template.ts'
 
 export interface CompiledRoute {
   name: string

@@ -1,6 +1,6 @@
-import type { Json } from './config-route.ts'
-import { scalarText } from './routes-record.ts'
-import { namesOf, type Part, parseTemplate } from './template.ts'
+import type { Json } from '../config/route.ts'
+import { namesOf, type Part, parseTemplate } from '../template.ts'
+import { scalarText } from './record.ts'
 
 export type Lookup = (name: string) => unknown
 

@@ -1,17 +1,6 @@
 import { Type } from 'typebox'
-import { RouteSettings } from './config-route.ts'
-import {
-  duration,
-  flag,
-  group,
-  integer,
-  list,
-  oneOf,
-  optionalGroup,
-  optionalText,
-  text,
-  topicName
-} from './config-types.ts'
+import { RouteSettings } from './route.ts'
+import { duration, flag, group, integer, list, oneOf, optionalGroup, optionalText, text, topicName } from './types.ts'
 
 // Every setting, its default and what it means. config/schema.json, the environment names and the Config type come from here.
 

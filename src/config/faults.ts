@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv'
-import { Settings } from './config-settings.ts'
+import { Settings } from './settings.ts'
 
 /** Something wrong at a path of the configuration, such as `routes.chat.channel`; '' is the whole of it. */
 export interface Fault {

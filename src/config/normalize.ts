@@ -1,6 +1,6 @@
-import type { RouteSettings } from './config-route.ts'
-import type { Settings } from './config-settings.ts'
-import { durationMs } from './config-types.ts'
+import type { RouteSettings } from './route.ts'
+import type { Settings } from './settings.ts'
+import { durationMs } from './types.ts'
 
 /** One entry of `routes`, with its defaults. */
 export type RouteConfig = ReturnType<typeof normalizeRoute>

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { Config } from './config-normalize.ts'
-import { BatonError } from './errors.ts'
+import type { Config } from '../config/normalize.ts'
+import { BatonError } from '../errors.ts'
 
 // Passcodes are compared in constant time, an unknown login takes as long as a known one, and a passcode that held once is
 // remembered by a digest under a key of this process: ten thousand sessions that come back do not cost ten thousand scrypts.
