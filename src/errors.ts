@@ -49,6 +49,7 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: row('unsupported media type', 1008, 415),
   INVALID_QUERY: row('invalid query', 1008, 400),
   NOT_FOUND: row('not found', 1008, 404),
+  METHOD_NOT_ALLOWED: row('method not allowed', 1008, 405),
   // who may
   UNAUTHENTICATED: row('authentication failed', 1008, 401),
   FORBIDDEN: row('not allowed', 1008, 403),
@@ -59,6 +60,7 @@ export const ERRORS = {
   REDIS_UNAVAILABLE: row('Redis is away', 1013, 503, true),
   SLOW_CONSUMER: row('client reads too slowly', 1013, 503, true),
   SHUTTING_DOWN: row('going away', 1001, 503, true),
+  MISCONFIGURED: row('misconfigured', 1011, 500),
   INTERNAL: row('internal error', 1011, 500, true)
 } satisfies Record<string, ErrorRow>
 

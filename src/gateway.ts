@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { createAuth } from './auth.ts'
 import type { Config } from './config.ts'
+import { BatonError } from './errors.ts'
 import { createHttpServer } from './http/server.ts'
 import type { Upgrade } from './http/socket.ts'
 import { createHub } from './hub.ts'
@@ -113,8 +114,18 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   /** Each waits for what it needs, for as long as it takes, and says so. */
   async function bringUp(): Promise<void> {
     await Promise.all([log.start(), isEdge ? feed.start(hub.listener) : undefined])
+    if (isRelay) await claimPrefix()
     await sink.start()
     if (isRelay && !closing) await source.start(relay)
+  }
+
+  async function claimPrefix(): Promise<void> {
+    const owner = await log.claim(groupId)
+    if (owner === groupId) return
+    throw new BatonError(
+      'MISCONFIGURED',
+      `kafka.groupId is "${groupId}", and this Redis is filled by the group "${owner}": take another redis.prefix, or, where ${owner} is gone for good, delete the key ${config.redis?.prefix ?? ''}baton:group`
+    )
   }
 
   return {

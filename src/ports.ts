@@ -178,6 +178,8 @@ export interface ChannelLog {
   /** Forgets sources of an earlier incarnation (I8). */
   forget(sources: string[]): Promise<void>
   fences(): Promise<Vector>
+  /** One consumer group fills a prefix: two would publish every record twice. @returns the group that asked first. */
+  claim(group: string): Promise<string>
   /** Head, the last `last` entries (default: all, 0: none) and the fences, read at one moment. One round trip. */
   read(channel: string, last?: number): Promise<Snapshot>
   /** Heads of many channels, in the order asked, one round trip. */

@@ -106,7 +106,7 @@ async function readCovering<Member>(
       const detail = 'Redis is being filled again and does not hold yet what was seen before; subscribe again later'
       throw new BatonError('REDIS_UNAVAILABLE', detail)
     }
-    await delay(REFILL_POLL_MS, undefined, { signal })
+    await delay(Math.min(REFILL_POLL_MS, until - Date.now()), undefined, { signal })
   }
 }
 

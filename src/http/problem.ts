@@ -36,11 +36,8 @@ export function refusalOf(error: unknown): BatonError {
 }
 
 /** @param status another one than the code's, where HTTP has a more exact word. */
-export function sendProblem(
-  reply: FastifyReply,
-  { code, row, detail, extra }: BatonError,
-  status: number = row.status
-): FastifyReply {
+export function sendProblem(reply: FastifyReply, { code, row, detail, extra }: BatonError): FastifyReply {
+  const { status } = row
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', '1')
   return reply

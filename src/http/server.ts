@@ -164,10 +164,7 @@ function answerUnknown(app: FastifyInstance): void {
     if (methods.size === 0 || methods.has(request.method))
       return sendProblem(reply, new BatonError('NOT_FOUND', `nothing is served at ${path}`))
     const allow = [...methods].join(', ')
-    return sendProblem(
-      reply.header('allow', allow),
-      new BatonError('NOT_FOUND', `${path} does not take ${request.method}, only ${allow}`),
-      405
-    )
+    const detail = `${path} does not take ${request.method}, only ${allow}`
+    return sendProblem(reply.header('allow', allow), new BatonError('METHOD_NOT_ALLOWED', detail))
   })
 }

@@ -153,6 +153,7 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
       for (const source of sources) fences.delete(source)
     },
     fences: async () => new Map(fences),
+    claim: async group => group,
     read: async (channel, last) => read(channel, last),
     async heads(names) {
       return names.map(name => {

@@ -9,6 +9,8 @@ const META_TTL_MS = 7 * 24 * 3600 * 1000
 /** The names in Redis of one tenant. Other programs may publish plain text to `bus(channel)`. */
 export function keysOf(prefix: string) {
   return {
+    /** STRING the consumer group that fills this prefix. */
+    group: `${prefix}baton:group`,
     /** HASH source → last offset appended; never expires. */
     fence: `${prefix}baton:fence`,
     /** LIST of the envelopes published last. */

@@ -95,7 +95,7 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
     const detail = faults.join('; ')
     lose()
     if (!everUp) {
-      started.reject(new BatonError('REDIS_UNAVAILABLE', `${addressOf(options)} is unfit: ${detail}`))
+      started.reject(new BatonError('MISCONFIGURED', `Redis ${addressOf(options)} is unfit: ${detail}`))
       void close()
     } else if (!told.has(detail)) {
       told.add(detail)

@@ -30,6 +30,10 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
       return vectorOf(await link.ask(client => client.hgetall(keys.fence)))
     },
 
+    async claim(group) {
+      return (await link.ask(client => client.set(keys.group, group, 'NX', 'GET'))) ?? group
+    },
+
     async read(channel, last) {
       const [fences, meta, envelopes] = await link.ask(client => {
         const multi = client.multi().hgetall(keys.fence).hgetall(keys.meta(channel))

@@ -2,22 +2,35 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Redis } from 'ioredis'
 import pino from 'pino'
+import { createMemoryLog } from '../../src/memory/log.ts'
 import { createRedisLog } from '../../src/redis/log.ts'
 import { createRedisFeed } from '../../src/redis/subscriber.ts'
 import { startRedis } from '../support/redis.ts'
 import { type Faults, type LogUnderTest, runModel } from './model.ts'
 
-const RUNS = Number(process.env['BATON_TEST_MODEL_RUNS'] ?? 40)
+const RUNS = Number(process.env['BATON_TEST_MODEL_RUNS'] ?? 20)
 const SEED = Number(process.env['BATON_TEST_MODEL_SEED'] ?? 1)
 const STEPS = 150
 
-async function runAll(under: LogUnderTest): Promise<Faults> {
+async function runAll(fresh: () => Promise<LogUnderTest>): Promise<Faults> {
   const faults: Faults = { crashes: 0, zombies: 0, deaf: 0, resumes: 0, failovers: 0, wipes: 0, recreated: 0 }
-  for (let run = 0; run < RUNS; run++) await runModel(under, SEED * 100_000 + run, STEPS, faults)
+  for (let run = 0; run < RUNS; run++) await runModel(await fresh(), SEED * 100_000 + run, STEPS, faults)
   return faults
 }
 
 describe('The randomized model of fence, log, hub and resume', () => {
+  test('loses, doubles and reorders nothing in memory', async t => {
+    const { failovers, wipes, ...faults } = await runAll(async () => {
+      const memory = createMemoryLog()
+      t.after(() => memory.log.close())
+      await memory.log.start()
+      return memory
+    })
+    t.diagnostic(`${RUNS} runs from seed ${SEED}: ${JSON.stringify(faults)}`)
+    for (const [kind, count] of Object.entries(faults)) assert.ok(count > 0, `no ${kind} in these runs`)
+    assert.equal(failovers + wipes, 0, 'the log of a process lives as long as the process')
+  })
+
   test('loses, doubles and reorders nothing on a real Redis', async t => {
     const redis = await startRedis()
     t.after(() => redis.stop())
@@ -31,7 +44,6 @@ describe('The randomized model of fence, log, hub and resume', () => {
     const under: LogUnderTest = {
       log,
       createFeed: () => createRedisFeed(options, { logger }),
-      publish: async (channel, payload) => void (await admin.publish(channel, payload)),
       failover: {
         async remember() {
           await admin.select(1)
@@ -45,7 +57,7 @@ describe('The randomized model of fence, log, hub and resume', () => {
       },
       wipe: async () => void (await admin.flushall())
     }
-    const faults = await runAll(under)
+    const faults = await runAll(async () => under)
     t.diagnostic(`${RUNS} runs from seed ${SEED}: ${JSON.stringify(faults)}`)
     for (const [kind, count] of Object.entries(faults)) assert.ok(count > 0, `no ${kind} in these runs`)
   })

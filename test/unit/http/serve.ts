@@ -67,6 +67,7 @@ export function logOf(entries: Message[], reads: (number | undefined)[] = []): C
     append: refuse,
     forget: refuse,
     fences: refuse,
+    claim: refuse,
     heads: refuse,
     start: refuse,
     close: refuse,

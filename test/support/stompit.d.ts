@@ -1,0 +1,42 @@
+// stompit ships no types; these are of what the tests use.
+declare module 'stompit' {
+  import type { EventEmitter } from 'node:events'
+  import type { Duplex, Readable, Writable } from 'node:stream'
+
+  type Headers = Record<string, string>
+
+  interface FrameOptions {
+    onReceipt?: () => void
+  }
+
+  interface Message extends Readable {
+    headers: Headers
+  }
+
+  interface Subscription {
+    getId(): number | string
+    unsubscribe(): void
+  }
+
+  interface Transaction {
+    send(headers: Headers): Writable
+    commit(options?: FrameOptions): void
+    abort(options?: FrameOptions): void
+  }
+
+  /** `error` ends it: an ERROR frame (`longMessage` is its body), or a connection that broke. */
+  class Client extends EventEmitter {
+    constructor(stream: Duplex)
+    readonly headers: Headers
+    connect(headers: Headers, callback: (error: Error | null) => void): void
+    send(headers: Headers, options?: FrameOptions): Writable
+    subscribe(headers: Headers, onMessage: (error: Error | null, message: Message) => void): Subscription
+    ack(message: { headers: Headers }, headers?: Headers, options?: FrameOptions): void
+    nack(message: { headers: Headers }, headers?: Headers, options?: FrameOptions): void
+    begin(): Transaction
+    disconnect(callback: (error: Error | null) => void): void
+  }
+
+  const stompit: { Client: typeof Client }
+  export = stompit
+}
