@@ -92,6 +92,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     }
   )
   const lagTimer = setInterval(() => {
+    metrics.lag.reset()
     for (const { topic, partition, lag } of source.lags()) metrics.lag.set({ topic, partition }, lag)
   }, LAG_INTERVAL_MS)
   lagTimer.unref()

@@ -1,6 +1,4 @@
-#!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
 import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
 import pino, { type Logger, type LoggerOptions } from 'pino'
@@ -12,7 +10,6 @@ import { checkRoutes } from './routes.ts'
 // The process: flags, configuration, start, signals, deadline, exit code. Everything else is the gateway's.
 // Exit codes: 0 closed in time, 1 failed or not closed in time, 2 the configuration is refused.
 
-enableCompileCache()
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 const flags = new Command('baton')

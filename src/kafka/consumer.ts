@@ -192,8 +192,10 @@ export function createKafkaSource(
       }
       timers.push(setInterval(probeAll, PROBE_MS), setInterval(commitAll, options.commitIntervalMs))
     },
+    // Until a partition has its owner it is not settled where a group without commits begins.
     get ready() {
-      return joined && performance.now() - beatAt < MISSED_BEATS * heartbeatIntervalMs
+      const owned = [...partitions.values()].every(({ owner }) => owner)
+      return joined && owned && performance.now() - beatAt < MISSED_BEATS * heartbeatIntervalMs
     },
     lags: () => [...partitions.values()].map(({ topic, partition, lag }) => ({ topic, partition, lag })),
     close() {

@@ -140,7 +140,7 @@ export async function connectStompit(url: string, options: ConnectOptions = {}):
     'heart-beat': `${heartBeatMs},${heartBeatMs}`,
     ...headers
   }
-  const receipted = (send: (options: stompit.FrameOptions) => void) =>
+  const receipted = (send: (options: { onReceipt: () => void }) => void) =>
     ending.unless<void>(onReceipt => send({ onReceipt }))
   await ending.unless<unknown>(done => client.connect(greeting, error => error ?? done(undefined)))
   return {
