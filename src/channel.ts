@@ -10,7 +10,7 @@ import {
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
-import { addGap, missingSince } from './proof.ts'
+import { addGap, missingSince, sameCoordinate, sameHead } from './proof.ts'
 import type { Place } from './routes.ts'
 
 // One channel on this process: joining → live ⇄ healing (I6). What follows is delivered, what is known is dropped,
@@ -133,7 +133,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       if (isFresh) accept(message)
       advance(message)
     } else if (!sameEpoch || position.seq > seq || isFresh) {
-      heal(sameEpoch && position.seq > seq ? position.seq - seq : undefined)
+      heal(message, sameEpoch && position.seq > seq ? position.seq - seq : undefined)
     }
   }
 
@@ -167,14 +167,14 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   const idOf = ({ position, coordinate }: Message): string => encodeMessageId(position, coordinate, named)
   const currentId = (): string => encodeMessageId(head.position, head.coordinate, named.size > 0 ? named : vector)
 
-  /** @param missing how many entries the hole is long, where that is known. */
-  function heal(missing?: number): void {
+  /** @param brought what did not follow. @param missing how many entries the hole is long, where that is known. */
+  function heal(brought?: Message, missing?: number): void {
     held = []
     metrics.heals.inc()
-    settled = mend(missing)
+    settled = mend(brought, missing)
   }
 
-  async function mend(missing?: number): Promise<void> {
+  async function mend(brought?: Message, missing?: number): Promise<void> {
     const before = head.position
     let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
     const first = snapshot?.entries[0]?.position
@@ -188,8 +188,13 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       metrics.gaps.inc({ where: 'live' })
       logger.warn({ channel: name, gap: hole }, 'a hole could not be healed: the log no longer holds it')
     }
+    // A body too long for the log is not lost when the bus has brought it.
+    const whole = ({ coordinate }: Message) =>
+      [brought, ...(held ?? []).map(payload => decodeMessage(payload))].find(other =>
+        sameCoordinate(other?.coordinate, coordinate)
+      )
     for (const entry of snapshot.entries) {
-      if (fresh(entry)) accept(entry)
+      if (fresh(entry)) accept((entry.omitted && whole(entry)) || entry)
     }
     for (const source of snapshot.head.vector?.keys() ?? []) nameSource(source)
     head = snapshot.head
@@ -214,12 +219,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
 
     /** Compares with what Redis says (after a link event, and by the slow sweep); heals when it differs. */
     check(now: Head): void {
-      const same =
-        now.position?.epoch === head.position?.epoch &&
-        now.position?.seq === head.position?.seq &&
-        now.coordinate?.source === head.coordinate?.source &&
-        now.coordinate?.offset === head.coordinate?.offset
-      if (!held && !closed && !same) heal()
+      if (!held && !closed && !sameHead(now, head)) heal()
     },
 
     /** Resume from here to miss nothing from now on. */

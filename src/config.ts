@@ -38,7 +38,8 @@ export function loadConfig({ file = DEFAULT_FILE, env, check }: LoadOptions): Co
     if (faults.length + found.length > 0) throw new ConfigError([...faults, ...found.map(where)])
   }
 
-  stopAt(schemaFaults(settings))
+  const shape = schemaFaults(settings)
+  if (shape.length > 0) stopAt(shape)
   const config = normalize(settings as Settings)
   stopAt([...crossFaults(config), ...(check?.(config) ?? [])])
   return deepFreeze(config)

@@ -41,17 +41,18 @@ function load(): Config {
 
 async function run(): Promise<void> {
   const gateway = createGateway(config, { logger, version, onFatal: fatal })
+  let failed = false
   const grace = closeWithGrace({ delay: config.lifecycle.deadlineMs, logger }, async ({ signal, err }) => {
-    if (err) {
-      logger.fatal({ err }, 'fails, and closes')
-      process.exitCode = 1
-    } else logger.info({ signal }, 'closing')
+    if (err) logger.fatal({ err }, 'fails, and closes')
+    else logger.info({ signal }, 'closing')
     await gateway.close()
     logger.info('closed')
+    // It would exit with 0, having been asked to close and not by an error of its own finding.
+    if (failed) process.exit(1)
   })
 
   function fatal(error: unknown): void {
-    process.exitCode = 1
+    failed = true
     logger.fatal({ err: error }, 'cannot go on')
     void grace.close()
   }

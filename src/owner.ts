@@ -148,6 +148,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
     const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
     await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: token('w'), appends: [] })
+    await log.claim(control.group)
     rewind(start - 1, expect, 'wiped')
   }
 

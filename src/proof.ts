@@ -1,7 +1,17 @@
-import type { Gap, Message, ResumePoint } from './message.ts'
+import type { Coordinate, Gap, Message, ResumePoint } from './message.ts'
 import type { Head, Snapshot } from './ports.ts'
 
 // What a log can show to be complete. Where it cannot, the hole is told: unknown is said, never guessed (I7).
+
+export function sameCoordinate(one: Coordinate | undefined, other: Coordinate | undefined): boolean {
+  return one?.source === other?.source && one?.offset === other?.offset
+}
+
+export function sameHead(one: Head, other: Head): boolean {
+  const { position: a } = one
+  const { position: b } = other
+  return a?.epoch === b?.epoch && a?.seq === b?.seq && sameCoordinate(one.coordinate, other.coordinate)
+}
 
 /** Two holes before the same message are one. */
 export function addGap(one: Gap | undefined, other: Gap | undefined): Gap | undefined {

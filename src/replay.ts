@@ -13,7 +13,7 @@ import {
   type Vector
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
-import type { Snapshot } from './ports.ts'
+import type { Head, Snapshot } from './ports.ts'
 import { addGap, missingFor } from './proof.ts'
 import type { Place } from './routes.ts'
 
@@ -21,6 +21,10 @@ import type { Place } from './routes.ts'
 // then what was held and not replayed, then live. The last step happens in one tick, so nothing falls between.
 
 const REFILL_POLL_MS = 200
+/** How the bus is waited for that is behind the log; after so many polls it has lost something, and the channel heals. */
+const BUS_POLL_MS = 5
+const BUS_WAITS = 20
+const MAX_BUS_WAITS = 400
 
 /** Where a new subscription begins. Neither: with the next message. */
 export interface Start {
@@ -59,18 +63,27 @@ export async function replayInto<Member>(
     const { snapshot, covered } = await readCovering(channel, point, context)
     const replay = point ? resumeFrom(snapshot, point, covered) : lastOf(snapshot, start.history ?? 0, channel.place)
     await channel.audience.replay(member, replay.deliveries, signal)
-    while (hold.overflowed) {
-      // More came than may be held: the log has it, or shows that it has not.
-      hold.overflowed = false
-      hold.deliveries.length = 0
-      const more = following(await context.read(channel.name), replay.known)
-      replay.gap = addGap(replay.gap, more.gap)
-      await channel.audience.replay(member, more.deliveries, signal)
-    }
-    for (;;) {
+    let { head } = snapshot
+    for (let waits = 0; ; ) {
       const held = hold.deliveries.splice(0).filter(({ message }) => isFresh(message, replay.known))
-      if (held.length === 0) break
-      await channel.audience.replay(member, held, signal)
+      if (hold.overflowed) {
+        // More came than may be held: the log has it, or shows that it has not.
+        hold.overflowed = false
+        const latest = await context.read(channel.name)
+        const more = following(latest, replay.known)
+        head = latest.head
+        replay.gap = addGap(replay.gap, more.gap)
+        await channel.audience.replay(member, more.deliveries, signal)
+      } else if (held.length > 0) {
+        for (const { message } of held) {
+          if (message.coordinate) raise(replay.known, message.coordinate.source, message.coordinate.offset)
+        }
+        await channel.audience.replay(member, held, signal)
+      } else if (isBehind(channel, head) && waits++ < MAX_BUS_WAITS) {
+        // The log was ahead of the bus: live now, the member would get again what it was replayed.
+        if (waits === BUS_WAITS) channel.check(head)
+        await delay(BUS_POLL_MS, undefined, { signal })
+      } else break
     }
     signal.throwIfAborted()
     channel.audience.add(member)
@@ -134,6 +147,11 @@ function compare(
   // An unknown source is one of an earlier incarnation, unless nothing of its topic was filled again yet.
   const filled = new Set([...fences.keys()].map(topicOf))
   return state === 'unknown' && !topics.isSubsetOf(filled) ? 'behind' : state
+}
+
+/** The log held, when it was read, what the bus has not brought yet. */
+function isBehind<Member>({ vector }: Channel<Member>, { vector: logged = new Map() }: Head): boolean {
+  return [...logged].some(([source, offset]) => offset > (vector.get(source) ?? Number.NEGATIVE_INFINITY))
 }
 
 /** A source without its incarnation. */

@@ -26,7 +26,7 @@ export function editorSchema(): string {
 if (import.meta.main) {
   if (!process.argv.includes('--check')) writeFileSync(FILE, editorSchema())
   else if (readFileSync(FILE, 'utf8') !== editorSchema()) {
-    process.stderr.write('config/schema.json is stale: run node src/config-schema.ts\n')
+    process.stderr.write('config/schema.json is stale: run npm run schema\n')
     process.exitCode = 1
   }
 }

@@ -47,7 +47,8 @@ export function createKafkaClient(options: KafkaClientOptions, { logger }: { log
   const config: KafkaConfig = {
     brokers,
     clientId,
-    ...(sasl && { sasl: sasl as SASLOptions }),
+    // A copy: kafkajs writes into it, and the configuration is frozen.
+    ...(sasl && { sasl: { ...sasl } as SASLOptions }),
     ...(tls && { ssl: tls }),
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
