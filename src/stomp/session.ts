@@ -174,7 +174,7 @@ export function createSession(
       [
         ['message', row.title],
         ['code', code],
-        ['content-type', 'text/plain'],
+        ['content-type', 'text/plain;charset=utf-8'],
         ...(receiptId === undefined ? [] : ([['receipt-id', receiptId]] as [string, string][])),
         ...Object.entries(extra)
       ],

@@ -30,7 +30,10 @@ for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const)
     const brokers = users.brokers
     await using own = await withKafka({ brokers, sasl: { mechanism: 'plain', ...sasl } })
     const topic = await own.createTopic()
-    const client = createKafkaClient({ ...options, brokers, sasl: Object.freeze({ mechanism, ...sasl }) }, { logger: silent })
+    const client = createKafkaClient(
+      { ...options, brokers, sasl: Object.freeze({ mechanism, ...sasl }) },
+      { logger: silent }
+    )
     const sink = createKafkaSink(
       { ...options, instanceId: unique('i'), produceQueueBytes: 1e6 },
       { client, logger: silent }

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { Client, type IFrame, Versions } from '@stomp/stompjs'
 import stompit from 'stompit'
 import { createWebSocketStream, WebSocket } from 'ws'
@@ -24,7 +26,7 @@ export interface Transaction {
   abort(): void
 }
 
-/** How a connection ended: what the ERROR frame said, if one came, and the close code; stompit shows neither headers nor code. */
+/** How a connection ended: what the ERROR frame said, if one came, and the close code, which stompit does not show. */
 export interface Ending {
   title?: string
   detail?: string
@@ -133,7 +135,15 @@ export async function connectStompit(url: string, options: ConnectOptions = {}):
   const ending = createEnding()
   const ws = new WebSocket(url)
   const client = new stompit.Client(createWebSocketStream(ws))
-  client.on('error', ({ message, longMessage }) => ending.end({ title: message, detail: longMessage }))
+  // Its own handler throws out of the process at an ERROR of text/plain: `this` is not what it takes it for.
+  const { setCommandHandlers } = client
+  const onError = async (frame: { headers: Record<string, string> } & Readable) => {
+    const detail = await text(frame)
+    ending.end({ title: frame.headers['message'] ?? '', detail, headers: frame.headers })
+    client.destroy()
+  }
+  client.setCommandHandlers = handlers => setCommandHandlers.call(client, { ...handlers, ERROR: onError })
+  client.on('error', ({ message }) => ending.end({ title: message }))
   client.on('end', () => ending.end({}))
   const greeting = {
     'accept-version': version ?? '1.0,1.1,1.2',
@@ -185,14 +195,12 @@ function createEnding() {
   return {
     ended,
     end,
-    unless<T>(start: (done: (value: T) => void) => void): Promise<T> {
-      const { promise, resolve, reject } = Promise.withResolvers<T>()
-      start(resolve)
+    async unless<T>(start: (done: (value: T) => void) => void): Promise<T> {
       const early = ended.then(ending => {
-        reject(Object.assign(new Error(`the connection ended: ${JSON.stringify(ending)}`), { ending }))
+        throw Object.assign(new Error(`the connection ended: ${JSON.stringify(ending)}`), { ending })
       })
-      void early
-      return deadline(promise, DEADLINE_MS, 'an answer from the server')
+      const answered = new Promise<T>(start)
+      return deadline(Promise.race([answered, early]), DEADLINE_MS, 'an answer from the server')
     }
   }
 }

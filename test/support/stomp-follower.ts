@@ -3,6 +3,7 @@ import type { Received } from './stomp-client.ts'
 import { deadline } from './wait.ts'
 
 export interface Follower extends AsyncDisposable {
+  readonly destinations: string[]
   /** What came of each destination, in order, over all its connections. */
   messages(destination: string): Received[]
   /** Where a RECEIPT, or a message, said that something is missing. */
@@ -59,6 +60,7 @@ export async function follow(urls: string[], destinations: string[]): Promise<Fo
   client.activate()
   await deadline(joined.promise, DEADLINE_MS, () => `the subscriptions to ${[...waiting]}`)
   return {
+    destinations,
     messages: destination => received.get(destination) ?? [],
     gaps,
     closes,

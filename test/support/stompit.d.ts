@@ -14,7 +14,6 @@ declare module 'stompit' {
   }
 
   interface Subscription {
-    getId(): number | string
     unsubscribe(): void
   }
 
@@ -24,7 +23,9 @@ declare module 'stompit' {
     abort(options?: FrameOptions): void
   }
 
-  /** `error` ends it: an ERROR frame (`longMessage` is its body), or a connection that broke. */
+  type Handlers = Record<string, (frame: Message) => void>
+
+  /** `error` ends it: an ERROR frame, or a connection that broke. */
   class Client extends EventEmitter {
     constructor(stream: Duplex)
     readonly headers: Headers
@@ -34,6 +35,8 @@ declare module 'stompit' {
     ack(message: { headers: Headers }, headers?: Headers, options?: FrameOptions): void
     nack(message: { headers: Headers }, headers?: Headers, options?: FrameOptions): void
     begin(): Transaction
+    setCommandHandlers(handlers: Handlers): void
+    destroy(): void
     disconnect(callback: (error: Error | null) => void): void
   }
 

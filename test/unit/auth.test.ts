@@ -33,7 +33,8 @@ const basic = (pair: string): Credentials => ({ authorization: `basic ${Buffer.f
 
 test('mode none takes anyone as a guest', async () => {
   const auth = authOf({ mode: 'none' })
-  assert.deepEqual(await auth.authenticate({ login: 'x', passcode: 'y' }), { name: 'guest', claims: {}, guest: true })
+  assert.deepEqual(await auth.authenticate({ passcode: 'y' }), { name: 'guest', claims: {}, guest: true })
+  assert.equal((await auth.authenticate({ login: 'x', passcode: 'y' })).name, 'x', 'what people call themselves')
   assert.equal((await auth.authenticate({ authorization: 'whatever' })).guest, true)
   await refused(auth.verifyToken('a.b.c'), /no tokens/)
 })

@@ -17,7 +17,7 @@ describe('a session', () => {
     assert.deepEqual(headers, {
       message: 'no route takes this destination',
       code: 'UNKNOWN_DESTINATION',
-      'content-type': 'text/plain',
+      'content-type': 'text/plain;charset=utf-8',
       'receipt-id': 'a\\cb',
       'content-length': String(body.length)
     })
