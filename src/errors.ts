@@ -49,6 +49,7 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: row('unsupported media type', 1008, 415),
   INVALID_QUERY: row('invalid query', 1008, 400),
   NOT_FOUND: row('not found', 1008, 404),
+  MALFORMED_REQUEST: row('malformed request', 1002, 400),
   METHOD_NOT_ALLOWED: row('method not allowed', 1008, 405),
   // who may
   UNAUTHENTICATED: row('authentication failed', 1008, 401),

@@ -20,7 +20,7 @@ export function addGap(one: Gap | undefined, other: Gap | undefined): Gap | unde
 }
 
 /** A channel that was born with this entry and not by a refill: nothing of it can have been missed. */
-function bornWhole({ position }: Message): boolean {
+export function bornWhole({ position }: Message): boolean {
   return position?.seq === 1 && !position.epoch.startsWith('w')
 }
 
@@ -58,9 +58,12 @@ export function missingFor(
   if (!ours && !theirs) return undefined
   const oldest = entries[0]
   if (!oldest) return 'unknown'
-  if (point.complete && !first) return undefined
+  if (!theirs && bornWhole(oldest)) return undefined
+  // Of the sources that the id leaves out nothing is replayed either.
+  if (!point.complete) return 'unknown'
+  if (!first) return undefined
   if (sameEpoch && oldest.position?.epoch === theirs.epoch && oldest.position.seq > theirs.seq + 1) {
     return oldest.position.seq - theirs.seq - 1
   }
-  return !theirs && bornWhole(oldest) ? undefined : 'unknown'
+  return 'unknown'
 }

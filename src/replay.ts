@@ -14,7 +14,7 @@ import {
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Head, Snapshot } from './ports.ts'
-import { addGap, missingFor } from './proof.ts'
+import { addGap, bornWhole, missingFor } from './proof.ts'
 import type { Place } from './routes.ts'
 
 // One subscription from its start point to live (I7): hold what is delivered, read the log, replay what was asked for,
@@ -177,11 +177,13 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): R
   const at = entries.findIndex(entry => isAt(entry, point))
   const [oldest] = entries
   const missing = missingFor(point, snapshot, at, oldest && isFresh(oldest, known) ? oldest : undefined)
-  // With the entry itself found, all after it is news; without it, an id that names not all its sources cannot tell.
+  // With the entry itself found, all after it is news, and all of a channel that had none; else an id that names not all its
+  // sources cannot tell.
+  const hadNone = !point.position && oldest && bornWhole(oldest)
   let news = entries
   if (at >= 0) news = entries.slice(at + 1)
-  else if (!point.complete) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
-  return collect(news, known, fences, covered ? missing : 'unknown')
+  else if (!point.complete && !hadNone) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
+  return collect(news, known, fences, covered ? missing : 'unknown', point.complete)
 }
 
 /** What came since `known`, when more came than was held. */
@@ -196,7 +198,9 @@ function following({ entries, fences }: Snapshot, known: Vector): Replay {
 }
 
 /** Deliveries of the entries that `known` does not have; the first tells the gap. `known` then covers the whole snapshot. */
-function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined): Replay {
+function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined, complete = true): Replay {
+  // A client whose id left out sources still does not know them.
+  const idOf = (id: string) => (complete || id.endsWith('.x') ? id : `${id}.x`)
   const deliveries: Delivery[] = []
   let gap = missing
   for (const message of entries) {
@@ -204,7 +208,7 @@ function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap
     if (!coordinate || !isFresh(message, known)) continue
     raise(known, coordinate.source, coordinate.offset)
     if (message.omitted) gap = addGap(gap, 1)
-    else deliveries.push({ message, id: encodeMessageId(position, coordinate, known) })
+    else deliveries.push({ message, id: idOf(encodeMessageId(position, coordinate, known)) })
   }
   const [first] = deliveries
   if (first && gap !== undefined) first.gap = gap

@@ -20,9 +20,13 @@ import type { Routes } from '../routes.ts'
 import { answers } from './problem.ts'
 import { principalOf } from './request.ts'
 
+const DEFAULT_LIMIT = 50
+
 const Query = Type.Object({
   destination: Type.String({ minLength: 1, description: 'A destination one can subscribe to.' }),
-  limit: Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'The most messages of a page.' }),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 200, default: DEFAULT_LIMIT, description: 'The most messages of a page.' })
+  ),
   before: Type.Optional(
     Type.String({
       minLength: 1,
@@ -108,7 +112,7 @@ export function registerHistory(
       response: answers({ 200: Page, 304: Type.Null({ description: 'As `If-None-Match` has it.' }) })
     },
     async handler(request, reply) {
-      const { destination, limit, before: id } = request.query
+      const { destination, limit = DEFAULT_LIMIT, before: id } = request.query
       const { route, channel, names } = routes.subscribable(destination)
       auth.authorize('history', route, await principalOf(request, auth), names)
       const before = id === undefined ? undefined : pointOf(id)

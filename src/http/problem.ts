@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { asBatonError, BatonError } from '../errors.ts'
@@ -35,21 +37,31 @@ export function refusalOf(error: unknown): BatonError {
   return asBatonError(error)
 }
 
-/** @param status another one than the code's, where HTTP has a more exact word. */
-export function sendProblem(reply: FastifyReply, { code, row, detail, extra }: BatonError): FastifyReply {
-  const { status } = row
+export function sendProblem(reply: FastifyReply, refusal: BatonError): FastifyReply {
+  const { status } = refusal.row
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', '1')
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send({
-      ...extra,
-      type: `urn:baton:error:${code}`,
-      title: row.title,
-      status,
-      detail,
-      code,
-      retryable: row.retryable
-    })
+  return reply.code(status).type('application/problem+json').send(problemOf(refusal))
+}
+
+function problemOf({ code, row: { title, status, retryable }, detail, extra }: BatonError) {
+  return { ...extra, type: `urn:baton:error:${code}`, title, status, detail, code, retryable }
+}
+
+/** Answers what Node's parser refuses, before there is a request, and closes the connection. */
+export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return
+  const refusal =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new BatonError('TOO_MANY_HEADERS', 'the headers of a request may have 16 KiB')
+      : new BatonError('MALFORMED_REQUEST', 'this is no HTTP/1.1 request, or it did not come in time')
+  const { status } = refusal.row
+  const body = JSON.stringify(problemOf(refusal))
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close'
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

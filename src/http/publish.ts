@@ -32,7 +32,8 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, s
       schema: {
         summary: `Send to route ${route.name}`,
         tags: ['messages'],
-        ...(typeof schema === 'object' && { consumes: ['application/json'], body: schema }),
+        consumes: [typeof schema === 'object' ? 'application/json' : '*/*'],
+        body: typeof schema === 'object' ? schema : {},
         response: answers({
           202: Type.Union([Coordinate, Type.Array(Coordinate)], {
             description: 'Where Kafka wrote it: one, or several records.'

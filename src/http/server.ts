@@ -11,7 +11,7 @@ import type { Routes } from '../routes.ts'
 import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
 import { type Check, registerOpenApi, registerOps } from './ops.ts'
-import { refusalOf, sendProblem } from './problem.ts'
+import { refusalOf, refuseUnparsed, sendProblem } from './problem.ts'
 import { registerPublish } from './publish.ts'
 import { loggedUrl } from './request.ts'
 import { type Accept, registerSockets } from './socket.ts'
@@ -61,8 +61,6 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-/** A frame somewhat over its limits must still arrive, to be answered with an ERROR that says so. */
-const ERROR_ROOM_BYTES = 65_536
 const REQUEST_TIMEOUT_MS = 30_000
 
 export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
@@ -97,6 +95,7 @@ async function build(
     bodyLimit: http.maxBodyBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 2048 },
+    clientErrorHandler: refuseUnparsed,
     frameworkErrors: (error, _, reply) => void sendProblem(reply, refusalOf(error))
   })
   app.setSerializerCompiler(() => JSON.stringify)
@@ -121,6 +120,8 @@ async function build(
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],
       methods: ['GET', 'HEAD', 'POST', 'PUT'],
       exposedHeaders: ['etag', 'retry-after', 'www-authenticate'],
+      // Its refusal of an OPTIONS that asks for nothing would be no problem document.
+      strictPreflight: false,
       maxAge: 600
     })
   }
@@ -137,7 +138,8 @@ async function build(
       {
         paths: stomp.paths,
         allowedOrigins: http.allowedOrigins.length === 0 && open ? ['*'] : http.allowedOrigins,
-        maxMessageBytes: stomp.maxBodyBytes + stomp.maxHeaderBytes + ERROR_ROOM_BYTES
+        // Well over a frame, so that one too large is refused by an ERROR that says so, and many may share a message.
+        maxMessageBytes: 4 * (stomp.maxBodyBytes + stomp.maxHeaderBytes)
       },
       { accept: edge.accept, draining, logger }
     )
@@ -152,6 +154,8 @@ async function build(
 function answerUnknown(app: FastifyInstance): void {
   const served: { path: RegExp; methods: Set<string> }[] = []
   app.addHook('onRoute', ({ url, method }) => {
+    // The OPTIONS of @fastify/cors, which is there for every path, serves none.
+    if (url === '*') return
     const pattern = url
       .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
       .replace(/::|:\w+/g, part => (part === '::' ? ':' : '[^/]+'))

@@ -86,6 +86,8 @@ export interface Context {
   readonly subscriptions: Map<string, Subscription>
   readonly acks: PendingAcks[]
   readonly transactions: Map<string, Transaction>
+  /** When Kafka last acknowledged what this session sent; `performance.now()`. */
+  acknowledgedAtMs: number
   /** Ends the session with ERROR SLOW_CONSUMER. */
   slow(cause: 'bytes' | 'age' | 'acks'): void
 }
@@ -107,4 +109,10 @@ export function requireHeader({ command, headers }: Frame, name: string): string
   const value = headers.get(name)
   if (value === undefined) throw new BatonError('MISSING_HEADER', `${command} needs the header ${name}`)
   return value
+}
+
+/** Notes when Kafka acknowledged what a session sent. */
+export async function acknowledged(context: Context, produced: Promise<unknown>): Promise<void> {
+  await produced
+  context.acknowledgedAtMs = performance.now()
 }

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { BatonError } from '../errors.ts'
 import { ack, nack } from './acknowledge.ts'
-import { type Handler, requireHeader } from './context.ts'
+import { acknowledged, type Handler, requireHeader } from './context.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 import { abort, begin, commit, transactionOf } from './transaction.ts'
 
@@ -17,13 +18,23 @@ const send: Handler = async (context, { principal }, frame) => {
   const headers: Record<string, string> = Object.create(null)
   for (const [name, value] of frame.headers) headers[name] = value
   const prepared = await inbound.prepare({ route, rule, names, body, headers, principal })
-  if (!transaction) return { done: inbound.produce([prepared]) }
+  if (!transaction) return { done: acknowledged(context, inbound.produce([prepared])) }
   transaction.prepared.push(prepared)
   return {}
 }
 
-/** 1.2, "DISCONNECT": its RECEIPT comes after all others, then the socket is closed. */
-const disconnect: Handler = () => ({ leave: true })
+/** How long a message may be under way from Kafka to those who subscribed, when all is well. */
+const LAST_ROUND_MS = 50
+
+/**
+ * 1.2, "DISCONNECT": its RECEIPT comes after all others, then the socket is closed. Who has just sent something, and may have
+ * subscribed to where it goes, is given the time to get it.
+ */
+const disconnect: Handler = async ({ subscriptions, acknowledgedAtMs, signal }) => {
+  const leftMs = acknowledgedAtMs + LAST_ROUND_MS - performance.now()
+  if (subscriptions.size > 0 && leftMs > 0) await delay(leftMs, undefined, { signal }).catch(() => undefined)
+  return { leave: true }
+}
 
 const HANDLERS = new Map<string, Handler>([
   ['SEND', send],

@@ -55,6 +55,7 @@ export function createSession(
     subscriptions: new Map(),
     acks: [],
     transactions: new Map(),
+    acknowledgedAtMs: Number.NEGATIVE_INFINITY,
     slow
   }
   let peer: Peer | undefined
@@ -99,6 +100,8 @@ export function createSession(
       }
       if (transport.paused) transport.resume()
     } catch (error) {
+      // An ERROR keeps the order of frames, as RECEIPTs do.
+      await settled
       fail(error, frame)
     } finally {
       handling = false

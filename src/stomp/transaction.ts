@@ -1,5 +1,5 @@
 import { BatonError } from '../errors.ts'
-import { type Context, type Handler, requireHeader, type Transaction } from './context.ts'
+import { acknowledged, type Context, type Handler, requireHeader, type Transaction } from './context.ts'
 import type { Frame } from './frame.ts'
 
 // A transaction is held here until COMMIT; then its SENDs are produced as one call, all or nothing. A connection that ends
@@ -29,7 +29,7 @@ export const begin: Handler = ({ transactions, options }, _, frame) => {
 export const commit: Handler = (context, _, frame) => {
   const { prepared, acknowledgements } = end(context, frame)
   for (const acknowledge of acknowledgements) acknowledge()
-  return prepared.length === 0 ? {} : { done: context.deps.inbound.produce(prepared) }
+  return prepared.length === 0 ? {} : { done: acknowledged(context, context.deps.inbound.produce(prepared)) }
 }
 
 export const abort: Handler = (context, _, frame) => {

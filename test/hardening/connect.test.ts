@@ -249,7 +249,7 @@ describe('heart-beats', { concurrency: true }, () => {
     const start = performance.now()
     await refused(socket, 'HEARTBEAT_TIMEOUT', 1002)
     const elapsedMs = performance.now() - start
-    assert.ok(elapsedMs > 2000 && elapsedMs <= 3100, `closed after ${elapsedMs} ms`)
+    assert.ok(elapsedMs > 2000 && elapsedMs < 3500, `closed after ${elapsedMs} ms`)
     assert.ok(socket.beats >= 2, `${socket.beats} EOLs`)
   })
 

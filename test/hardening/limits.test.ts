@@ -84,7 +84,7 @@ describe('F12 a frame over its limits is answered with ERROR, then the close', (
 
   test('T8 a WebSocket message far over the limit is closed with 1009', async () => {
     const socket = await connect()
-    socket.send(`${SEND}\n${'x'.repeat(2 * MIB)}^@`)
+    socket.send(`${SEND}\n${'x'.repeat(5 * MIB)}^@`)
     assert.equal((await socket.closed()).code, 1009)
   })
 })
@@ -173,7 +173,7 @@ describe('a client that does not read', () => {
     assert.ok(read < sent, 'it was sent all')
   })
 
-  test('nor answers the close, is cut off within 6 seconds', async () => {
+  test('nor answers the close, is cut off', async () => {
     const socket = await connectSocket(narrow.wsUrl, { connect: 'login:sleeper\n' })
     const listed = async () => {
       const stats = (await (await fetch(`${narrow.url}/console/stats`)).json()) as { sessions: { principal: string }[] }
@@ -182,7 +182,7 @@ describe('a client that does not read', () => {
     assert.equal(await listed(), true)
     socket.ws.pause()
     socket.send('NONSENSE\n\n^@')
-    await waitFor(async () => !(await listed()), { deadlineMs: 6000, what: 'the session to be gone' })
+    await waitFor(async () => !(await listed()), { deadlineMs: 8000, what: 'the session to be gone' })
     socket.ws.resume()
     await refused(socket, 'UNKNOWN_COMMAND', 1002)
   })

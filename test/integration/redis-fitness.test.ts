@@ -10,7 +10,7 @@ import { freePorts, onFreePorts } from '../support/ports.ts'
 import { launch, temporaryFolder } from '../support/processes.ts'
 import { dockerImage, redisServer } from '../support/toolchain.ts'
 import { waitFor } from '../support/wait.ts'
-import { Ends, isAway, isReady, optionsFor, unavailable } from './redis-kit.ts'
+import { Ends, isAway, isReady, optionsFor, unavailable, unfit } from './redis-kit.ts'
 
 // Which Redis is taken, which is refused and what is said of it, and how the primary is found.
 
@@ -27,7 +27,7 @@ test('a Redis that may evict is refused at start; one that begins to later is no
   await using ends = new Ends()
   const redis = await ends.redis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
   const admin = ends.admin(redis)
-  await assert.rejects(ends.started(optionsFor(redis)), unavailable(/allkeys-lru.*noeviction/))
+  await assert.rejects(ends.started(optionsFor(redis)), unfit(/allkeys-lru.*noeviction/))
   assert.deepEqual(await checkRedis(optionsFor(redis)), [
     `Redis 127.0.0.1:${redis.port}: maxmemory-policy is allkeys-lru, so Redis may evict what was acknowledged: set it to noeviction`
   ])
@@ -60,13 +60,13 @@ test('what an ACL user may not do is told at start, every fault of it by checkRe
   const admin = ends.admin(redis)
   await admin.call('ACL', 'SETUSER', 'baton', 'on', '>pass', '~t:*', '&other:*', '+@all')
   const options = optionsFor(redis, { username: 'baton', password: 'pass', prefix: 't:' })
-  await assert.rejects(ends.started(options), unavailable(/refuses the append script: NOPERM.*publish/))
+  await assert.rejects(ends.started(options), unfit(/refuses the append script: NOPERM.*publish/))
   const faults = await checkRedis(options)
   assert.equal(faults.length, 2)
   assert.match(faults.join(), /the append script: NOPERM.*SUBSCRIBE: NOPERM/)
   await admin.call('ACL', 'SETUSER', 'baton', '&t:*', '-hgetall', '-info')
   assert.match((await checkRedis(options)).join(), /INFO: NOPERM.*the append script: NOPERM.*hgetall/)
-  await assert.rejects(ends.started({ ...options, password: 'wrong' }), unavailable(/WRONGPASS/))
+  await assert.rejects(ends.started({ ...options, password: 'wrong' }), unfit(/WRONGPASS/))
   assert.match((await checkRedis({ ...options, password: 'wrong' })).join(), /WRONGPASS/)
 })
 
@@ -97,10 +97,7 @@ test('a version before 7 is refused', async () => {
   await new Promise<void>(resolve => wire.listen(0, '127.0.0.1', resolve))
   ends.defer(() => wire.close())
   const { port } = wire.address() as AddressInfo
-  await assert.rejects(
-    ends.started(optionsFor({ url: `redis://127.0.0.1:${port}` })),
-    unavailable(/version 6.*7 or later/)
-  )
+  await assert.rejects(ends.started(optionsFor({ url: `redis://127.0.0.1:${port}` })), unfit(/version 6.*7 or later/))
 })
 
 test('a replica is not written to until it is the primary', async () => {

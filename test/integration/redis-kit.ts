@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Redis } from 'ioredis'
 import pino from 'pino'
-import { BatonError } from '../../src/errors.ts'
+import { BatonError, type ErrorCode } from '../../src/errors.ts'
 import type { ChannelFeed, ChannelLog } from '../../src/ports.ts'
 import type { RedisOptions } from '../../src/redis/client.ts'
 import { createRedisLog } from '../../src/redis/log.ts'
@@ -50,15 +50,19 @@ export class Ends implements AsyncDisposable {
   }
 }
 
-/** An error check: REDIS_UNAVAILABLE with such a detail. */
-export const unavailable =
+/** An error check: the code, and a detail like this. */
+const refusal =
+  (code: ErrorCode) =>
   (what: RegExp) =>
   (error: unknown): boolean => {
     assert.ok(error instanceof BatonError, String(error))
-    assert.equal(error.code, 'REDIS_UNAVAILABLE')
+    assert.equal(error.code, code)
     assert.match(error.detail, what)
     return true
   }
+
+export const unavailable = refusal('REDIS_UNAVAILABLE')
+export const unfit = refusal('MISCONFIGURED')
 
 export const isReady = (log: ChannelLog) => waitFor(() => log.ready, { what: 'the log to be ready' })
 export const isAway = (log: ChannelLog) => waitFor(() => !log.ready, { what: 'the log to notice' })
