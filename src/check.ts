@@ -17,7 +17,7 @@ export async function checkConfig(config: Config, write: (line: string) => void)
   }
   for (const warning of kafka.warnings) write(`warning: ${warning}`)
   for (const fault of faults) write(`fault: ${fault}`)
-  write(faults.length === 0 ? 'The configuration is good.' : `${faults.length} faults.`)
+  write(faults.length === 0 ? 'The configuration is good.' : `${faults.length} fault${faults.length === 1 ? '' : 's'}.`)
   return faults.length === 0 ? 0 : 1
 }
 

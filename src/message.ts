@@ -160,10 +160,16 @@ export function sourceTag(source: string): string {
 
 /**
  * @param vector V at this message, its own coordinate included.
+ * @param complete false: other sources feed the channel of which `vector` knows nothing.
  * @returns at most 256 bytes of `[A-Za-z0-9._-]`, so it needs no STOMP escaping: `epoch.seq` or `0.0`, then `.` + `o` (own) or `v` + tag + offset for each source, then `.x` if sources were left out.
  *   A channel adds `.p` + a counter for a message without a position: it resumes where the message before it does.
  */
-export function encodeMessageId(position: Position | undefined, own: Coordinate | undefined, vector: Vector): string {
+export function encodeMessageId(
+  position: Position | undefined,
+  own: Coordinate | undefined,
+  vector: Vector,
+  complete = true
+): string {
   let id = position ? `${position.epoch}.${position.seq}` : '0.0'
   let room = MESSAGE_ID_SOURCES
   if (own) {
@@ -178,7 +184,7 @@ export function encodeMessageId(position: Position | undefined, own: Coordinate 
     room--
     left--
   }
-  return left > 0 ? `${id}.x` : id
+  return left > 0 || !complete ? `${id}.x` : id
 }
 
 const ID = /^(?:0\.0|([A-Za-z0-9]{1,24})\.([1-9]\d{0,14}|0))((?:\.[ov][\w-]{8}-?\d{1,16})*)(\.x)?(?:\.p\d{1,12})?$/

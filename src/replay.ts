@@ -9,18 +9,17 @@ import {
   parseMessageId,
   type ResumePoint,
   sourceTag,
-  topicOf,
   type Vector
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Head, Snapshot } from './ports.ts'
 import { addGap, bornWhole, missingFor } from './proof.ts'
+import { type CoveringContext, readCovering } from './refill.ts'
 import type { Place } from './routes.ts'
 
 // One subscription from its start point to live (I7): hold what is delivered, read the log, replay what was asked for,
 // then what was held and not replayed, then live. The last step happens in one tick, so nothing falls between.
 
-const REFILL_POLL_MS = 200
 /** How the bus is waited for that is behind the log; after so many polls it has lost something, and the channel heals. */
 const BUS_POLL_MS = 5
 const BUS_WAITS = 20
@@ -34,10 +33,7 @@ export interface Start {
   history?: number
 }
 
-interface ReplayContext {
-  read(channel: string): Promise<Snapshot>
-  resumeTimeoutMs: number
-  signal: AbortSignal
+interface ReplayContext extends CoveringContext {
   metrics: Metrics
 }
 
@@ -97,66 +93,9 @@ export async function replayInto<Member>(
   }
 }
 
-/**
- * Reads the log, again and again while Redis holds less than the client or this channel has seen: then it was wiped or rolled
- * back and is being filled again, and a replay now would bring messages twice or out of order.
- * @returns covered: false where the client's position names a source that is known nowhere any more.
- * @throws BatonError REDIS_UNAVAILABLE when Redis is still behind after `resumeTimeoutMs`.
- */
-async function readCovering<Member>(
-  { name, vector, place }: Channel<Member>,
-  point: ResumePoint | undefined,
-  { read, resumeTimeoutMs, signal }: ReplayContext
-): Promise<{ snapshot: Snapshot; covered: boolean }> {
-  const until = Date.now() + resumeTimeoutMs
-  for (;;) {
-    const seen = new Map(vector)
-    const snapshot = await read(name)
-    const state = compare(snapshot, seen, point, place.topics)
-    if (state === 'covered') return { snapshot, covered: true }
-    if (Date.now() >= until) {
-      if (state === 'unknown') return { snapshot, covered: false }
-      const detail = 'Redis is being filled again and does not hold yet what was seen before; subscribe again later'
-      throw new BatonError('REDIS_UNAVAILABLE', detail)
-    }
-    await delay(Math.min(REFILL_POLL_MS, until - Date.now()), undefined, { signal })
-  }
-}
-
-/** Covered: Redis is as far in every source as it was seen, or the source gave way to a later incarnation. */
-function compare(
-  { fences, head }: Snapshot,
-  seen: Vector,
-  point: ResumePoint | undefined,
-  topics: ReadonlySet<string>
-): 'covered' | 'behind' | 'unknown' {
-  const partitions = new Set([...fences.keys()].map(partitionOf))
-  const reached = (source: string, offset: number) => {
-    const fence = fences.get(source)
-    return fence === undefined ? partitions.has(partitionOf(source)) : fence >= offset
-  }
-  for (const [source, offset] of seen) if (!reached(source, offset)) return 'behind'
-  if (!point) return 'covered'
-  const byTag = new Map([...fences.keys(), ...seen.keys(), ...(head.vector?.keys() ?? [])].map(s => [sourceTag(s), s]))
-  let state: 'covered' | 'unknown' = 'covered'
-  for (const [tag, offset] of point.vector) {
-    const source = byTag.get(tag)
-    if (source === undefined) state = 'unknown'
-    else if (!reached(source, offset)) return 'behind'
-  }
-  // An unknown source is one of an earlier incarnation, unless nothing of its topic was filled again yet.
-  const filled = new Set([...fences.keys()].map(topicOf))
-  return state === 'unknown' && !topics.isSubsetOf(filled) ? 'behind' : state
-}
-
 /** The log held, when it was read, what the bus has not brought yet. */
 function isBehind<Member>({ vector }: Channel<Member>, { vector: logged = new Map() }: Head): boolean {
   return [...logged].some(([source, offset]) => offset > (vector.get(source) ?? Number.NEGATIVE_INFINITY))
-}
-
-/** A source without its incarnation. */
-function partitionOf(source: string): string {
-  return source.slice(0, source.lastIndexOf('~'))
 }
 
 interface Replay {
@@ -197,10 +136,11 @@ function following({ entries, fences }: Snapshot, known: Vector): Replay {
   )
 }
 
-/** Deliveries of the entries that `known` does not have; the first tells the gap. `known` then covers the whole snapshot. */
+/**
+ * Deliveries of the entries that `known` does not have; the first tells the gap. `known` then covers the whole snapshot.
+ * @param complete false: the client's id left out sources, and so do those it is given.
+ */
 function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined, complete = true): Replay {
-  // A client whose id left out sources still does not know them.
-  const idOf = (id: string) => (complete || id.endsWith('.x') ? id : `${id}.x`)
   const deliveries: Delivery[] = []
   let gap = missing
   for (const message of entries) {
@@ -208,7 +148,7 @@ function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap
     if (!coordinate || !isFresh(message, known)) continue
     raise(known, coordinate.source, coordinate.offset)
     if (message.omitted) gap = addGap(gap, 1)
-    else deliveries.push({ message, id: idOf(encodeMessageId(position, coordinate, known)) })
+    else deliveries.push({ message, id: encodeMessageId(position, coordinate, known, complete) })
   }
   const [first] = deliveries
   if (first && gap !== undefined) first.gap = gap
@@ -217,7 +157,7 @@ function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap
 }
 
 /** The last n of what people may read. */
-function lastOf({ entries, fences }: Snapshot, count: number, { route }: Place): Replay {
+function lastOf({ entries, fences, head }: Snapshot, count: number, { route }: Place): Replay {
   const { maxAgeMs } = route.history
   const oldestMs = maxAgeMs === undefined ? 0 : Date.now() - maxAgeMs
   const known: Vector = new Map()
@@ -227,7 +167,8 @@ function lastOf({ entries, fences }: Snapshot, count: number, { route }: Place):
     if (!coordinate) continue
     raise(known, coordinate.source, coordinate.offset)
     if (hidden || omitted || timestampMs < oldestMs) continue
-    deliveries.push({ message, id: encodeMessageId(position, coordinate, known) })
+    const complete = known.size >= (head.vector?.size ?? 0)
+    deliveries.push({ message, id: encodeMessageId(position, coordinate, known, complete) })
   }
   for (const [source, offset] of fences) raise(known, source, offset)
   return { deliveries: deliveries.slice(-count), known, gap: undefined }

@@ -15,7 +15,7 @@ import {
   sourceTag,
   topicOf
 } from '../message.ts'
-import type { ChannelLog } from '../ports.ts'
+import type { ChannelLog, Head } from '../ports.ts'
 import type { Routes } from '../routes.ts'
 import { answers } from './problem.ts'
 import { principalOf } from './request.ts'
@@ -85,12 +85,16 @@ function isOlder({ position, coordinate }: Logged, { position: point, own }: Res
 }
 
 /** The newest page nearly always lies in the log's end: only where most of that is hidden, all of it is read. */
-async function readPage(log: ChannelLog, channel: string, wanted: Wanted): Promise<ReturnType<typeof pageOf>> {
+async function readPage(
+  log: ChannelLog,
+  channel: string,
+  wanted: Wanted
+): Promise<ReturnType<typeof pageOf> & { head: Head }> {
   const tail = wanted.before ? undefined : 2 * wanted.limit + 1
-  const { entries } = await log.read(channel, tail)
+  const { entries, head } = await log.read(channel, tail)
   const found = pageOf(entries, wanted)
   const enough = entries.length !== tail || found.older || found.page.length === wanted.size
-  return enough ? found : pageOf((await log.read(channel)).entries, wanted)
+  return { ...(enough ? found : pageOf((await log.read(channel)).entries, wanted)), head }
 }
 
 function pointOf(id: string): ResumePoint {
@@ -118,10 +122,10 @@ export function registerHistory(
       const before = id === undefined ? undefined : pointOf(id)
       const { size, maxAgeMs } = route.history
       const sinceMs = maxAgeMs === undefined ? 0 : Date.now() - maxAgeMs
-      const { page, older } = await readPage(log, channel, { limit, before, size, sinceMs })
-      const ids = page.map(({ position, coordinate }) =>
-        encodeMessageId(position, coordinate, new Map([[coordinate.source, coordinate.offset]]))
-      )
+      const { page, older, head } = await readPage(log, channel, { limit, before, size, sinceMs })
+      // Where a page begins it is not known how far the other sources of the channel had come.
+      const alone = (head.vector?.size ?? 0) <= 1
+      const ids = page.map(({ position, coordinate }) => encodeMessageId(position, coordinate, new Map(), alone))
       // A page is a run of the log and a logged message never changes: its ids name it.
       const etag = `W/"${createHash('sha256').update(`${older} ${ids}`).digest('base64url').slice(0, 22)}"`
       reply.header('etag', etag).header('cache-control', 'private, no-cache')

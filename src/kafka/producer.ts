@@ -156,7 +156,7 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger }: K
       return done
     },
     get ready() {
-      return producer !== undefined && !late
+      return producer !== undefined && !late && !closed
     },
     close() {
       closed ??= drain()

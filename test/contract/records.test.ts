@@ -1,12 +1,50 @@
+import { randomUUID } from 'node:crypto'
 import pino from 'pino'
+import { createKafkaClient } from '../../src/kafka/client.ts'
+import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/consumer.ts'
+import { createKafkaSink } from '../../src/kafka/producer.ts'
 import { createMemoryBroker } from '../../src/memory/broker.ts'
 import { unique } from '../support/ids.ts'
+import { sharedKafka } from '../support/kafka.ts'
 import { recordContract } from './records.ts'
 
 const logger = pino({ level: 'silent' })
+const asyncDispose = async () => undefined
 
 recordContract('memory', async () => {
   const topic = unique('records')
   const broker = createMemoryBroker({ topics: [{ name: topic, partitions: 3, consumed: true }] }, { logger })
-  return { ...broker, topic, [Symbol.asyncDispose]: async () => undefined }
+  return { ...broker, topic, [Symbol.asyncDispose]: asyncDispose }
+})
+
+recordContract('kafka', async () => {
+  const { brokers } = await sharedKafka()
+  const topic = unique('records')
+  const produceTimeoutMs = 10_000
+  const client = createKafkaClient({ brokers, clientId: 'test', produceTimeoutMs }, { logger })
+  const deps = {
+    client,
+    logger,
+    onFatal(error: unknown) {
+      throw error
+    }
+  }
+  const options: KafkaSourceOptions = {
+    groupId: unique('group'),
+    topics: [topic],
+    declared: [{ name: topic, partitions: 3, replicationFactor: 1 }],
+    isolation: 'read_committed',
+    sessionTimeoutMs: 6000,
+    heartbeatIntervalMs: 300,
+    maxWaitMs: 50,
+    maxBytesPerPartition: 1024 * 1024,
+    partitionsConcurrently: 8,
+    commitIntervalMs: 100
+  }
+  return {
+    topic,
+    source: createKafkaSource(options, deps),
+    sink: createKafkaSink({ instanceId: randomUUID(), produceTimeoutMs, produceQueueBytes: 1024 * 1024 }, deps),
+    [Symbol.asyncDispose]: asyncDispose
+  }
 })

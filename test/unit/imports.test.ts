@@ -12,7 +12,7 @@ const LAYERS = [
   ['main'],
   ['gateway', 'check'],
   ENDS,
-  ['relay', 'owner', 'hub', 'channel', 'replay', 'proof', 'inbound'],
+  ['relay', 'owner', 'hub', 'channel', 'replay', 'refill', 'proof', 'inbound'],
   ['routes', 'topics', 'template', 'auth'],
   ['message', 'ports', 'errors', 'metrics', 'config']
 ]

@@ -9,7 +9,7 @@ import { ERRORS } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { launch } from '../support/processes.ts'
-import { faultsOf } from './config-of.ts'
+import { faultsOf } from '../unit/config-of.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const FILES = globSync('{*.md,docs/*.md,src/stomp/*.md}', { cwd: ROOT })

@@ -1,0 +1,73 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Channel } from './channel.ts'
+import { BatonError } from './errors.ts'
+import { type ResumePoint, sourceTag, topicOf, type Vector } from './message.ts'
+import type { Snapshot } from './ports.ts'
+
+// A Redis that lost what it held is filled again from Kafka. Until it holds what was seen before, nobody is resumed from it.
+
+const REFILL_POLL_MS = 200
+
+export interface CoveringContext {
+  read(channel: string): Promise<Snapshot>
+  /** How long a resume waits for it. Milliseconds. */
+  resumeTimeoutMs: number
+  signal: AbortSignal
+}
+
+/**
+ * Reads the log, again and again while Redis holds less than the client or this channel has seen: then it was wiped or rolled
+ * back and is being filled again, and a replay now would bring messages twice or out of order.
+ * @returns covered: false where the client's position names a source that is known nowhere any more.
+ * @throws BatonError REDIS_UNAVAILABLE when Redis is still behind after `resumeTimeoutMs`.
+ */
+export async function readCovering<Member>(
+  { name, vector, place }: Channel<Member>,
+  point: ResumePoint | undefined,
+  { read, resumeTimeoutMs, signal }: CoveringContext
+): Promise<{ snapshot: Snapshot; covered: boolean }> {
+  const until = Date.now() + resumeTimeoutMs
+  for (;;) {
+    const seen = new Map(vector)
+    const snapshot = await read(name)
+    const state = compare(snapshot, seen, point, place.topics)
+    if (state === 'covered') return { snapshot, covered: true }
+    if (Date.now() >= until) {
+      if (state === 'unknown') return { snapshot, covered: false }
+      const detail = 'Redis is being filled again and does not hold yet what was seen before; subscribe again later'
+      throw new BatonError('REDIS_UNAVAILABLE', detail)
+    }
+    await delay(Math.min(REFILL_POLL_MS, until - Date.now()), undefined, { signal })
+  }
+}
+
+/** Covered: Redis is as far in every source as it was seen, or the source gave way to a later incarnation. */
+function compare(
+  { fences, head }: Snapshot,
+  seen: Vector,
+  point: ResumePoint | undefined,
+  topics: ReadonlySet<string>
+): 'covered' | 'behind' | 'unknown' {
+  const partitions = new Set([...fences.keys()].map(partitionOf))
+  const reached = (source: string, offset: number) => {
+    const fence = fences.get(source)
+    return fence === undefined ? partitions.has(partitionOf(source)) : fence >= offset
+  }
+  for (const [source, offset] of seen) if (!reached(source, offset)) return 'behind'
+  if (!point) return 'covered'
+  const byTag = new Map([...fences.keys(), ...seen.keys(), ...(head.vector?.keys() ?? [])].map(s => [sourceTag(s), s]))
+  let state: 'covered' | 'unknown' = 'covered'
+  for (const [tag, offset] of point.vector) {
+    const source = byTag.get(tag)
+    if (source === undefined) state = 'unknown'
+    else if (!reached(source, offset)) return 'behind'
+  }
+  // An unknown source is one of an earlier incarnation, unless nothing of its topic was filled again yet.
+  const filled = new Set([...fences.keys()].map(topicOf))
+  return state === 'unknown' && !topics.isSubsetOf(filled) ? 'behind' : state
+}
+
+/** A source without its incarnation. */
+function partitionOf(source: string): string {
+  return source.slice(0, source.lastIndexOf('~'))
+}
