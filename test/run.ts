@@ -34,7 +34,10 @@ await check('Types', join(BIN, 'tsc'), ['--noEmit'])
 await check('Configuration schema', process.execPath, ['src/config/schema.ts', '--check'])
 title('Kafka, Redis and Chromium')
 await prepareKafkaCache()
-const [kafka, redis, browser] = await Promise.all([sharedKafka(), sharedRedis(), chromium()])
+// One after the other: each may have to install its package, and apt-get's update waits for no lock.
+const browser = await chromium()
+const redis = await sharedRedis()
+const kafka = await sharedKafka()
 process.env['BATON_TEST_KAFKA'] = kafka.brokers.join()
 process.env['BATON_TEST_REDIS'] = redis.url
 console.log(`${kafka.brokers.join()} · ${redis.url} · ${browser}`)
