@@ -68,5 +68,8 @@ function createLogger({ log }: Config): Logger {
   const pretty = log.pretty === 'auto' ? process.stdout.isTTY === true : log.pretty
   const options: LoggerOptions = { level: log.level, base: null }
   if (!pretty) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
-  return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss.l' } } })
+  return pino({
+    ...options,
+    transport: { target: 'pino-pretty', options: { singleLine: true, translateTime: 'SYS:HH:MM:ss.l' } }
+  })
 }
