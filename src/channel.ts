@@ -1,16 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import {
   type Delivery,
   decodeMessage,
   encodeMessageId,
   type Gap,
+  isBeyond,
   type Message,
+  raise,
   topicOf,
   type Vector
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
-import { addGap, missingSince, sameCoordinate, sameHead } from './proof.ts'
+import { addGap, missingSince, sameHead } from './proof.ts'
 import type { Place } from './routes.ts'
 
 // One channel on this process: joining → live ⇄ healing (I6). What follows is delivered, what is known is dropped,
@@ -56,8 +59,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   let closed = false
   let settled: Promise<void> = join()
 
-  const fresh = ({ coordinate }: Message): boolean =>
-    coordinate !== undefined && coordinate.offset > (vector.get(coordinate.source) ?? Number.NEGATIVE_INFINITY)
+  const fresh = ({ coordinate }: Message): boolean => coordinate !== undefined && isBeyond(coordinate, vector)
 
   async function join(): Promise<void> {
     await feed.follow(name)
@@ -91,7 +93,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
         return await deps.read(name, last)
       } catch (error) {
         if (attempt === 0) logger.warn({ channel: name, err: error }, 'channel waits for Redis to be read')
-        await new Promise(resolve => setTimeout(resolve, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]))
+        await delay(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)])
       }
     }
     return undefined
@@ -147,11 +149,8 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     if (!coordinate) return
     vector.set(coordinate.source, coordinate.offset)
     named.set(coordinate.source, coordinate.offset)
-    if (message.omitted) {
-      gap = addGap(gap, 1)
-      return
-    }
-    deliver(message, idOf(message))
+    if (message.omitted) gap = addGap(gap, 1)
+    else deliver(message, idOf(message))
   }
 
   function deliver(message: Message, id: string): void {
@@ -189,12 +188,14 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       logger.warn({ channel: name, gap: hole }, 'a hole could not be healed: the log no longer holds it')
     }
     // A body too long for the log is not lost when the bus has brought it.
-    const whole = ({ coordinate }: Message) =>
-      [brought, ...(held ?? []).map(payload => decodeMessage(payload))].find(other =>
-        sameCoordinate(other?.coordinate, coordinate)
-      )
+    const fromBus = new Map<string, Message>()
+    if (snapshot.entries.some(({ omitted }) => omitted)) {
+      for (const message of [...(brought ? [brought] : []), ...(held ?? []).map(payload => decodeMessage(payload))]) {
+        fromBus.set(keyOf(message), message)
+      }
+    }
     for (const entry of snapshot.entries) {
-      if (fresh(entry)) accept((entry.omitted && whole(entry)) || entry)
+      if (fresh(entry)) accept((entry.omitted && fromBus.get(keyOf(entry))) || entry)
     }
     for (const source of snapshot.head.vector?.keys() ?? []) nameSource(source)
     head = snapshot.head
@@ -243,7 +244,6 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   }
 }
 
-export function raise(vector: Vector, source: string, offset: number): void {
-  const known = vector.get(source)
-  if (known === undefined || known < offset) vector.set(source, offset)
+function keyOf({ coordinate }: Message): string {
+  return `${coordinate?.source} ${coordinate?.offset}`
 }

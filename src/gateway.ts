@@ -142,6 +142,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       closing ??= (async () => {
         await using stack = new AsyncDisposableStack()
         for (const part of [log, feed, hub, sink, http]) stack.defer(() => part.close())
+        stack.defer(() => stomp.close())
         stack.defer(() => stomp.drain({ windowMs: config.lifecycle.drainTimeoutMs }))
         stack.defer(() => source.close())
         clearInterval(lagTimer)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Channel, createChannel } from './channel.ts'
 import { BatonError } from './errors.ts'
@@ -34,7 +35,7 @@ export interface Hub<Member> {
 export interface HubOptions {
   /** How long a SUBSCRIBE may wait for Redis before it is refused. Milliseconds. */
   joinTimeoutMs: number
-  /** How long a resume may wait for Redis to be refilled up to what the client has seen, before it says `gap`. Milliseconds. */
+  /** How long a resume may wait for Redis to be refilled up to what was seen, before it is refused. Milliseconds. */
   resumeTimeoutMs: number
   /** Every followed channel is compared with Redis this often, whatever the links say. Milliseconds. */
   sweepIntervalMs: number
@@ -92,7 +93,7 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
         for (const [i, head] of heads.entries()) channels.get(batch[i] as string)?.channel.check(head)
         from += COMPARE_BATCH
       } catch {
-        await new Promise(resolve => setTimeout(resolve, COMPARE_RETRY_MS))
+        await delay(COMPARE_RETRY_MS)
       }
     }
   }

@@ -61,6 +61,15 @@ export interface Delivery {
 /** `unknown` where the number cannot be proved. */
 export type Gap = number | 'unknown'
 
+/** I1: fresh is what lies beyond the highest offset known of its source. */
+export function isBeyond({ source, offset }: Coordinate, known: ReadonlyMap<string, number>): boolean {
+  return offset > (known.get(source) ?? Number.NEGATIVE_INFINITY)
+}
+
+export function raise(vector: Vector, source: string, offset: number): void {
+  if (isBeyond({ source, offset }, vector)) vector.set(source, offset)
+}
+
 /** The topic that a source consumes. */
 export function topicOf(source: string): string {
   return source.split('/')[1] as string

@@ -111,7 +111,8 @@ export interface RecordSink {
    * Takes the records in call order: two calls for one key are written in that order. Resolves once Kafka acknowledged
    * all of them on all in-sync replicas. Several records in one call are all written or none is.
    * @throws BatonError `KAFKA_UNAVAILABLE` when not acknowledged within the produce timeout, `PRODUCE_QUEUE_FULL` at once
-   *   when more bytes wait than `kafka.produceQueueBytes`. Then it is not known whether the records were written.
+   *   when more bytes wait than `kafka.produceQueueBytes`, `BODY_TOO_LARGE` over the topic's max.message.bytes, `SHUTTING_DOWN` after `close`.
+   *   After the first it is not known whether the records were written; after the others they were not.
    */
   produce(records: OutgoingRecord[]): Promise<Produced[]>
   readonly ready: boolean
@@ -159,7 +160,7 @@ export interface Head {
   position?: Position
   /** Coordinate of the last entry. */
   coordinate?: Coordinate
-  /** Per source that ever fed this channel, the offset of its last entry here. */
+  /** Per source that ever fed this channel, the offset of its last entry here. From `read` only, where there is a position. */
   vector?: Vector
 }
 

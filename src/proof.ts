@@ -3,7 +3,7 @@ import type { Head, Snapshot } from './ports.ts'
 
 // What a log can show to be complete. Where it cannot, the hole is told: unknown is said, never guessed (I7).
 
-export function sameCoordinate(one: Coordinate | undefined, other: Coordinate | undefined): boolean {
+function sameCoordinate(one: Coordinate | undefined, other: Coordinate | undefined): boolean {
   return one?.source === other?.source && one?.offset === other?.offset
 }
 

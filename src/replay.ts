@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Channel, raise } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
 import {
   type Delivery,
   encodeMessageId,
   type Gap,
+  isBeyond,
   type Message,
   parseMessageId,
   type ResumePoint,
+  raise,
   sourceTag,
   type Vector
 } from './message.ts'
@@ -95,7 +97,7 @@ export async function replayInto<Member>(
 
 /** The log held, when it was read, what the bus has not brought yet. */
 function isBehind<Member>({ vector }: Channel<Member>, { vector: logged = new Map() }: Head): boolean {
-  return [...logged].some(([source, offset]) => offset > (vector.get(source) ?? Number.NEGATIVE_INFINITY))
+  return [...logged].some(([source, offset]) => isBeyond({ source, offset }, vector))
 }
 
 interface Replay {
@@ -186,5 +188,5 @@ function isAt({ position, coordinate }: Message, { position: at, own }: ResumePo
 
 /** A message without a position has no identity: a held one is always news. */
 function isFresh({ coordinate }: Message, known: Vector): boolean {
-  return !coordinate || coordinate.offset > (known.get(coordinate.source) ?? Number.NEGATIVE_INFINITY)
+  return !coordinate || isBeyond(coordinate, known)
 }

@@ -6,6 +6,7 @@ import { createKafkaSink } from '../../src/kafka/producer.ts'
 import { createMemoryBroker } from '../../src/memory/broker.ts'
 import { unique } from '../support/ids.ts'
 import { sharedKafka } from '../support/kafka.ts'
+import { CONSUMER_OPTIONS } from '../support/kafka-client.ts'
 import { recordContract } from './records.ts'
 
 const logger = pino({ level: 'silent' })
@@ -33,13 +34,7 @@ recordContract('kafka', async () => {
     groupId: unique('group'),
     topics: [topic],
     declared: [{ name: topic, partitions: 3, replicationFactor: 1 }],
-    isolation: 'read_committed',
-    sessionTimeoutMs: 6000,
-    heartbeatIntervalMs: 300,
-    maxWaitMs: 50,
-    maxBytesPerPartition: 1024 * 1024,
-    partitionsConcurrently: 8,
-    commitIntervalMs: 100
+    ...CONSUMER_OPTIONS
   }
   return {
     topic,

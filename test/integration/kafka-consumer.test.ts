@@ -7,7 +7,7 @@ import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/cons
 import type { Beat, Commit, KafkaRecord, PartitionControl, RecordBatch, RecordSource } from '../../src/ports.ts'
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
-import { withKafka } from '../support/kafka-client.ts'
+import { CONSUMER_OPTIONS, withKafka } from '../support/kafka-client.ts'
 import { waitFor } from '../support/wait.ts'
 
 const logger = pino({ level: process.env['BATON_TEST_LOG'] ?? 'silent' })
@@ -50,13 +50,7 @@ async function startSource(
       groupId,
       topics,
       declared: [],
-      isolation: 'read_committed',
-      sessionTimeoutMs: 6000,
-      heartbeatIntervalMs: 300,
-      maxWaitMs: 50,
-      maxBytesPerPartition: 1024 * 1024,
-      partitionsConcurrently: 8,
-      commitIntervalMs: 100,
+      ...CONSUMER_OPTIONS,
       ...options
     },
     { client: kafka, logger, onFatal: error => fatal.push(error) }

@@ -3,6 +3,17 @@ import { unique } from './ids.ts'
 import { sharedKafka } from './kafka.ts'
 import { deadline } from './wait.ts'
 
+/** How consumers under test are tuned: quick to join, to notice and to commit. */
+export const CONSUMER_OPTIONS = {
+  isolation: 'read_committed',
+  sessionTimeoutMs: 6000,
+  heartbeatIntervalMs: 300,
+  maxWaitMs: 50,
+  maxBytesPerPartition: 1024 * 1024,
+  partitionsConcurrently: 8,
+  commitIntervalMs: 100
+} as const
+
 export type ConsumedMessage = KafkaMessage & { partition: number }
 
 export interface KafkaClient extends AsyncDisposable {

@@ -388,15 +388,21 @@ describe('while Redis holds less than was seen', () => {
   })
 })
 
+/** A reader that takes the first replayed message, the last of two, only once it is ready. */
+async function replayingSlowly() {
+  const { write, edge } = await setUp()
+  await write('a', ['1', '2'])
+  const slow = new Reader()
+  const ready = Promise.withResolvers<void>()
+  slow.ready = ready.promise
+  const subscribing = edge.subscribe(slow, 'a', { history: 1 })
+  await nextTurn()
+  return { write, slow, ready, subscribing }
+}
+
 describe('a replay', () => {
   test('of more messages than may be held is read from the log', async () => {
-    const { write, edge } = await setUp()
-    await write('a', ['1', '2'])
-    const slow = new Reader()
-    const ready = Promise.withResolvers<void>()
-    slow.ready = ready.promise
-    const subscribing = edge.subscribe(slow, 'a', { history: 1 })
-    await nextTurn()
+    const { write, slow, ready, subscribing } = await replayingSlowly()
     await write('a', numbers(3, 10_010), { logSize: 20_000 })
     ready.resolve()
     const { gap } = await subscribing
@@ -405,13 +411,7 @@ describe('a replay', () => {
   })
 
   test('of more messages than may be held, and than the log holds, is told', async () => {
-    const { write, edge } = await setUp()
-    await write('a', ['1', '2'])
-    const slow = new Reader()
-    const ready = Promise.withResolvers<void>()
-    slow.ready = ready.promise
-    const subscribing = edge.subscribe(slow, 'a', { history: 1 })
-    await nextTurn()
+    const { write, slow, ready, subscribing } = await replayingSlowly()
     await write('a', numbers(3, 10_000), { logSize: 100 })
     await write('a', numbers(10_001, 10_010), { logSize: 5 })
     ready.resolve()
