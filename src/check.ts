@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { explainRoutes } from './check/explain.ts'
 import type { Config } from './config.ts'
 import { createKafkaClient } from './kafka/client.ts'
 import { checkTopics } from './kafka/topics.ts'
@@ -11,10 +12,7 @@ import { deadLetterTopicOf, topicsOf } from './topics.ts'
 export async function checkConfig(config: Config, write: (line: string) => void): Promise<0 | 1> {
   const [kafka, redis] = await Promise.all([checkKafka(config), config.redis ? checkRedis(config.redis) : []])
   const faults = [...kafka.faults, ...redis]
-  for (const [name, { topic, channel, destination, send }] of Object.entries(config.routes)) {
-    write(`route ${name}: topic ${topic.name} → channel ${channel} → ${destination}`)
-    if (send) write(`  SEND ${send.destination}${send.http ? `, ${send.http}` : ''} → topic ${topic.name}`)
-  }
+  for (const line of explainRoutes(config.routes)) write(line)
   for (const warning of kafka.warnings) write(`warning: ${warning}`)
   for (const fault of faults) write(`fault: ${fault}`)
   write(faults.length === 0 ? 'The configuration is good.' : `${faults.length} fault${faults.length === 1 ? '' : 's'}.`)

@@ -52,7 +52,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   const metrics = createMetrics()
   const routes = createRoutes(config.routes)
   const groupId = config.kafka?.groupId ?? 'memory'
-  const isRelay = config.roles.includes('relay')
+  const isRelay = config.roles.includes('relay') && topicsOf(config).some(({ consumed }) => consumed)
   const isEdge = config.roles.includes('edge')
 
   const { log, feed } = createBus(config, logger)
@@ -164,16 +164,17 @@ function createRecords(
   deps: Pick<GatewayDeps, 'logger' | 'onFatal'>
 ): { source: RecordSource; sink: RecordSink } {
   const { kafka } = config
-  const topics = topicsOf(config)
+  const declared = [...topicsOf(config), deadLetterTopicOf(config)]
   if (!kafka) {
-    const consumed = topics.map(({ name, partitions = 1 }) => ({ name, partitions, consumed: true }))
-    const deadLetters = { name: deadLetterTopicOf(config).name, partitions: 1, consumed: false }
-    return createMemoryBroker({ topics: [...consumed, deadLetters] }, deps)
+    const inMemory = declared.map(({ name, partitions = 1, consumed }) => ({ name, partitions, consumed }))
+    return createMemoryBroker({ topics: inMemory }, deps)
   }
   const client = createKafkaClient(kafka, deps)
-  const declared = [...topics, deadLetterTopicOf(config)]
   return {
-    source: createKafkaSource({ ...kafka, topics: topics.map(({ name }) => name), declared }, { client, ...deps }),
+    source: createKafkaSource(
+      { ...kafka, topics: declared.filter(({ consumed }) => consumed).map(({ name }) => name), declared },
+      { client, ...deps }
+    ),
     sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, { client, ...deps })
   }
 }

@@ -58,9 +58,18 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
       const principal = rule.token ? await sender(rule.token(draft), session) : session
       if (!rule.allowedByNames) auth.authorize('send', route, principal, came.names)
       rule.validate(draft)
-      const { record, names } = rule.stamp(draft, principal, new Date())
-      if (rule.allowedByNames) auth.authorize('send', route, principal, names)
-      return { route, records: [record] }
+      const records: OutgoingRecord[] = []
+      let bytes = 0
+      for (const { record, names } of rule.stamp(draft, principal, new Date())) {
+        if (rule.allowedByNames && names) auth.authorize('send', route, principal, names)
+        bytes += record.value?.length ?? 0
+        if (records.push(record) > 1 && bytes > maxBodyBytes)
+          throw new BatonError(
+            'BODY_TOO_LARGE',
+            `its records have over ${maxBodyBytes} bytes together: send fewer items`
+          )
+      }
+      return { route, records }
     },
 
     async produce(prepared) {

@@ -89,13 +89,13 @@ export interface RecordSource {
   close(): Promise<void>
 }
 
-/** A record to be produced. Without `partition` the key decides (murmur2 as the Java client; no key: any partition). */
+/** A record to be produced. Without `partition` the key decides (murmur2 as the Java client; no key: any partition); `round-robin` takes one after the other, whatever the key. */
 export interface OutgoingRecord {
   topic: string
   key: string | Buffer | null
   value: Buffer | null
   headers: Record<string, string | Buffer>
-  partition?: number
+  partition?: number | 'round-robin'
 }
 
 /** Where a record was written. */

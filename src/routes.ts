@@ -1,19 +1,20 @@
 import { ConfigError, type Fault } from './config/faults.ts'
 import type { Config } from './config/normalize.ts'
+import { fullest, namedTopics } from './config/topics.ts'
 import { BatonError } from './errors.ts'
 import type { KafkaRecord } from './ports.ts'
 import { pairFaults } from './routes/check.ts'
 import { type CompiledRoute, compileRoute } from './routes/compile.ts'
 import { Unroutable, viewRecord } from './routes/record.ts'
+import type { TopicFacts } from './routes/record-template.ts'
 import type { SendRule } from './routes/send-rule.ts'
-import { isMalformed } from './template.ts'
+import { isMalformed, namesOf, parseTemplate } from './template.ts'
 
 export { type SendRule, Unroutable }
 
 /** The rule that ties a topic, a channel and a destination; compiled from one entry of `routes:` in the configuration. */
 export interface Route {
   name: string
-  topic: string
   /** What the log keeps of each of its channels. */
   log: { size: number; ttlMs: number; maxBodyBytes: number }
   /** What people may read of the log. */
@@ -58,7 +59,6 @@ export interface Routed {
 
 export interface Routes {
   readonly all: readonly Route[]
-  readonly topics: readonly string[]
   /**
    * OUT. The channels of a record; empty where every route of its topic leaves it out on purpose.
    * @throws Unroutable when a route needs what the record does not have.
@@ -80,15 +80,15 @@ export function createRoutes(config: Config['routes']): Routes {
   const { compiled, faults } = compileRoutes(config)
   if (faults.length > 0) throw new ConfigError(faults.map(({ path, message }) => `${path}: ${message}`))
   const table = compiled.map(route => ({ ...route, route: routeOf(route) }))
-  const byTopic = Map.groupBy(table, ({ route }) => route.topic)
+  const ways = table.flatMap(({ route, out }) => (out ? [{ route, ...out }] : []))
+  const byTopic = Map.groupBy(ways, ({ topic }) => topic)
   /** Routes of equal destinations share their channels: one place, for which the first of them stands. */
-  const places = Map.groupBy(table, ({ shape }) => shape.destination)
+  const places = Map.groupBy(ways, ({ shape }) => shape.destination)
     .values()
     .toArray()
 
   return {
     all: table.map(({ route }) => route),
-    topics: [...byTopic.keys()],
 
     resolve(record) {
       const view = viewRecord(record)
@@ -106,7 +106,7 @@ export function createRoutes(config: Config['routes']): Routes {
           channel,
           destination,
           names,
-          topics: new Set(sharing.map(({ route }) => route.topic))
+          topics: new Set(sharing.map(({ topic }) => topic))
         }
       }
       throw refusal(destination, 'subscribe to')
@@ -114,7 +114,7 @@ export function createRoutes(config: Config['routes']): Routes {
 
     sendable(destination) {
       for (const { route, send } of table) {
-        const names = send?.destination.match(destination)
+        const names = send?.destination?.match(destination)
         if (send && names) return { route, rule: send.rule, names }
       }
       throw refusal(destination, 'send to')
@@ -123,14 +123,30 @@ export function createRoutes(config: Config['routes']): Routes {
 }
 
 function compileRoutes(config: Config['routes']): { compiled: CompiledRoute[]; faults: Fault[] } {
-  const all = Object.entries(config).map(([name, route]) => compileRoute(name, route))
+  const all = Object.entries(config).map(([name, route]) => compileRoute(name, route, topic => factsOf(config, topic)))
   const compiled = all.flatMap(({ compiled }) => compiled ?? [])
   return { compiled, faults: [...all.flatMap(({ found }) => found), ...pairFaults(compiled)] }
 }
 
-function routeOf({ name, config: { topic, log, history, allow }, send }: CompiledRoute): Route {
+/** What all the routes say of one topic. */
+function factsOf(config: Config['routes'], topic: string): TopicFacts {
+  const channels = Object.values(config).flatMap(route => (route.topic?.name === topic ? (route.channel ?? []) : []))
+  const { partitions } = fullest(namedTopics(config).filter(named => named.topic.name === topic))
+  return { names: [...new Set(channels.flatMap(namesIn))], partitions }
+}
+
+function namesIn(template: string): string[] {
+  try {
+    return namesOf(parseTemplate(template))
+  } catch {
+    // A fault of the route that it belongs to.
+    return []
+  }
+}
+
+function routeOf({ name, config: { log, history, allow }, send }: CompiledRoute): Route {
   const { size, maxAgeMs } = history
-  return { name, topic: topic.name, log, history: { size, maxAgeMs }, send: send?.rule, allow }
+  return { name, log, history: { size, maxAgeMs }, send: send?.rule, allow }
 }
 
 const SHOWN = 120

@@ -1,11 +1,11 @@
+import type { TopicConfig } from './config/normalize.ts'
+import { fullest, namedTopics } from './config/topics.ts'
 import type { Config } from './config.ts'
 
-/** A topic that routes consume, as the configuration declares it. */
-export interface DeclaredTopic {
-  name: string
-  partitions?: number
-  replicationFactor?: number
-  config?: Record<string, string>
+/** A topic that routes name, as the configuration declares it. */
+export interface DeclaredTopic extends TopicConfig {
+  /** Its records go to channels; those of others are only produced. */
+  consumed: boolean
 }
 
 /** What a record needs besides the body and headers of a SEND: its key, its framing, and stamps. Bytes. */
@@ -13,18 +13,21 @@ const RECORD_ROOM_BYTES = 65_536
 
 /** Each topic of the routes once; where one route declares it in full, that declaration. */
 export function topicsOf({ routes, stomp }: Pick<Config, 'routes' | 'stomp'>): DeclaredTopic[] {
-  const topics = new Map<string, DeclaredTopic>()
-  for (const { topic } of Object.values(routes)) {
-    const known = topics.get(topic.name)
-    if (!known || Object.keys(topic).length > Object.keys(known).length) topics.set(topic.name, topic)
-  }
-  return [...topics.values()].map(topic => ({ ...topic, config: { ...sizeFor(stomp), ...topic.config } }))
+  const consumed = new Set(
+    Object.values(routes).flatMap(({ topic, channel }) => (topic && channel ? [topic.name] : []))
+  )
+  const named = Map.groupBy(namedTopics(routes), ({ topic }) => topic.name)
+  return [...named].map(([name, all]) => ({
+    ...fullest(all),
+    consumed: consumed.has(name),
+    config: { ...sizeFor(stomp), ...fullest(all).config }
+  }))
 }
 
 /** The dead-letter topic, which takes whatever the others hold. */
 export function deadLetterTopicOf({ kafka, stomp }: Pick<Config, 'kafka' | 'stomp'>): DeclaredTopic {
   const { topic: name = 'baton.dead-letter', ...numbers } = kafka?.deadLetter ?? {}
-  return { name, ...numbers, config: sizeFor(stomp) }
+  return { name, ...numbers, consumed: false, config: sizeFor(stomp) }
 }
 
 /** Kafka's own limit, 1 MiB with all framing, would refuse a body of 1 MiB. */

@@ -1,6 +1,7 @@
 import { createPublicKey } from 'node:crypto'
 import type { Fault } from './faults.ts'
 import type { Config } from './normalize.ts'
+import { topicFaults } from './topics.ts'
 
 /** Faults between settings that each hold alone. */
 export function crossFaults(config: Config): Fault[] {
@@ -72,23 +73,4 @@ function isPublicKey(pem: string): boolean {
   } catch {
     return false
   }
-}
-
-/** One topic has one declaration, and what could not be routed is not routed. */
-function topicFaults({ kafka, routes }: Config): Fault[] {
-  const faults: Fault[] = []
-  const declared = new Map<string, string>()
-  for (const [name, { topic }] of Object.entries(routes)) {
-    if (Object.keys(topic).length > 1) {
-      const text = JSON.stringify(Object.entries(topic).sort())
-      if (text !== (declared.get(topic.name) ?? text)) {
-        faults.push({ path: `routes.${name}.topic`, message: `declares ${topic.name} otherwise than the route before` })
-      }
-      declared.set(topic.name, text)
-    }
-    if (topic.name === kafka?.deadLetter.topic) {
-      faults.push({ path: `routes.${name}.topic`, message: 'is the dead-letter topic' })
-    }
-  }
-  return faults
 }

@@ -1,9 +1,14 @@
-import type { RouteSettings } from './route.ts'
+import type { Reply, RouteSettings } from './route.ts'
 import type { Settings } from './settings.ts'
 import { durationMs } from './types.ts'
 
 /** One entry of `routes`, with its defaults. */
 export type RouteConfig = ReturnType<typeof normalizeRoute>
+
+export type SendConfig = NonNullable<RouteConfig['send']>
+
+/** A topic as a route declares it. */
+export type TopicConfig = Exclude<NonNullable<RouteSettings['topic']>, string>
 
 /** What the rest of the process is given: `Settings` with durations in milliseconds and every short form written out. */
 export type Config = ReturnType<typeof normalize>
@@ -24,14 +29,38 @@ function normalizeKafka({ refill, ...kafka }: NonNullable<Settings['kafka']>) {
 function normalizeRoute({ topic, log, history, send, allow, ...route }: RouteSettings, byDefault: 'anyone' | 'nobody') {
   const { ttl, ...kept } = log
   const { maxAge, ...shown } = history
-  const named: Exclude<typeof topic, string> = typeof topic === 'string' ? { name: topic } : topic
   const everyone = { send: byDefault, subscribe: byDefault, history: byDefault }
   return {
     ...route,
-    topic: named,
+    ...(topic !== undefined && { topic: named(topic) }),
     log: { ...kept, ttlMs: durationMs(ttl) },
     history: { ...shown, maxAgeMs: maxAge === undefined ? undefined : durationMs(maxAge) },
-    ...(send && { send: { ...send, destination: send.destination ?? route.destination } }),
+    ...(send && { send: normalizeSend(send, route.destination) }),
     allow: { ...everyone, ...allow }
   }
+}
+
+function normalizeSend(
+  { destination, produce, reply, ...send }: NonNullable<RouteSettings['send']>,
+  byDefault: string | undefined
+) {
+  const records = produce?.map(({ topic, ...record }) => ({
+    ...record,
+    ...(topic !== undefined && { topic: named(topic) })
+  }))
+  const to = destination ?? byDefault
+  return {
+    ...send,
+    ...(to !== undefined && { destination: to }),
+    ...(records && { produce: records }),
+    ...(reply !== undefined && reply !== 'none' && { reply: normalizeReply(reply) })
+  }
+}
+
+function normalizeReply({ topic, timeout = '10s', ...reply }: Exclude<Reply, 'none'>) {
+  return { ...reply, topic: named(topic), timeoutMs: durationMs(timeout) }
+}
+
+function named(topic: NonNullable<RouteSettings['topic']>): TopicConfig {
+  return typeof topic === 'string' ? { name: topic } : topic
 }

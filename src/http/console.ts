@@ -16,8 +16,8 @@ export interface SessionView {
 
 /** A route's templates as they are configured, for the console and the OpenAPI document. */
 export interface RouteView {
-  destination: string
-  /** Without a destination of its own, SENDs name the route's. */
+  /** Absent: a way in only. */
+  destination?: string
   send?: { destination?: string; http?: string; schema?: object | boolean }
 }
 
@@ -65,7 +65,7 @@ export async function registerConsole(
     routes: Object.entries(views).map(([name, { destination, send }]) => ({
       name,
       destination,
-      send: send && (send.destination ?? destination),
+      send: send?.destination,
       http: send?.http,
       historySize: historySizes.get(name)
     }))

@@ -53,9 +53,10 @@ export function createLanes(admin: AdminLink): Lanes {
       const partitionMetadata = known.get(topic)?.partitions
       if (!partitionMetadata) return undefined
       if (partitionMetadata.length === 0) return null
-      if (partition !== undefined)
+      if (typeof partition === 'number')
         return partitionMetadata.some(({ partitionId }) => partitionId === partition) ? { topic, partition } : null
-      return { topic, partition: choose({ topic, partitionMetadata, message: { key, value: null } }) }
+      const message = { key: partition === 'round-robin' ? null : key, value: null }
+      return { topic, partition: choose({ topic, partitionMetadata, message }) }
     },
     forget: () => known.clear()
   }

@@ -54,7 +54,9 @@ function createSink(byTopic: Map<string, Partition[]>): RecordSink {
     const partitions = byTopic.get(topic)
     if (!partitions) throw new BatonError('KAFKA_UNAVAILABLE', `there is no topic ${topic}: declare it in a route`)
     const count = partitions.length
-    const number = partition ?? (key === null ? turn++ % count : partitionOf(Buffer.from(key), count))
+    const anyOf = () =>
+      key === null || partition === 'round-robin' ? turn++ % count : partitionOf(Buffer.from(key), count)
+    const number = typeof partition === 'number' ? partition : anyOf()
     const place = partitions[number]
     if (!place)
       throw new BatonError('KAFKA_UNAVAILABLE', `topic ${topic} has ${count} partitions: there is no ${number}`)

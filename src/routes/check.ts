@@ -16,17 +16,23 @@ function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
       message: message.replace('$', `routes.${other.name}.${setting}`)
     })
 
-  const overlap = { channel: meet(one.channel, other.channel), destination: meet(one.destination, other.destination) }
-  const same = isDeepStrictEqual(one.shape, other.shape)
-  if (overlap.channel && one.config.topic.name === other.config.topic.name) {
-    say('channel', `could be the same as $, and both take ${one.config.topic.name}: its records would come twice`)
-  } else if ((overlap.channel || overlap.destination) && !same) {
-    const setting = overlap.destination ? 'destination' : 'channel'
-    say(setting, 'could be the same as $; routes may share them only with equal templates for channel and destination')
-  } else if (same && !isDeepStrictEqual(shared(one), shared(other))) {
-    say('destination', 'is the same as $: then log, history and allow must be the same too')
+  if (one.out && other.out) {
+    const [a, b] = [one.out, other.out]
+    const overlap = { channel: meet(a.channel, b.channel), destination: meet(a.destination, b.destination) }
+    const same = isDeepStrictEqual(a.shape, b.shape)
+    if (overlap.channel && a.topic === b.topic) {
+      say('channel', `could be the same as $, and both take ${a.topic}: its records would come twice`)
+    } else if ((overlap.channel || overlap.destination) && !same) {
+      const setting = overlap.destination ? 'destination' : 'channel'
+      say(
+        setting,
+        'could be the same as $; routes may share them only with equal templates for channel and destination'
+      )
+    } else if (same && !isDeepStrictEqual(shared(one), shared(other))) {
+      say('destination', 'is the same as $: then log, history and allow must be the same too')
+    }
   }
-  if (one.send && other.send && meet(one.send.destination, other.send.destination)) {
+  if (one.send?.destination && other.send?.destination && meet(one.send.destination, other.send.destination)) {
     say('send.destination', 'could be the same as $')
   }
   const http = [one.send?.rule.http, other.send?.rule.http]

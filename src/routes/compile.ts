@@ -5,14 +5,22 @@ import { collectFaults, type Faults } from './faults.ts'
 import { messageHeaders } from './headers.ts'
 import { compileProjection, compileText, compileTexts, type Projection } from './projection.ts'
 import { isClaim, type RecordView, Unroutable } from './record.ts'
+import type { TopicFacts } from './record-template.ts'
 import { type CompiledSend, compileSend } from './send-rule.ts'
 
 export interface CompiledRoute {
   name: string
   config: RouteConfig
+  /** Absent: a way in only. */
+  out: WayOut | undefined
+  send: CompiledSend | undefined
+}
+
+/** From a topic to a channel and a destination. */
+export interface WayOut {
+  topic: string
   channel: Template
   destination: Template
-  send: CompiledSend | undefined
   /** Templates with each name replaced by its place in the destination: equal where they give the same texts. */
   shape: { channel: string; destination: string }
   /** @throws Unroutable */
@@ -22,33 +30,51 @@ export interface CompiledRoute {
 type Compiled = { found: Faults['found']; compiled?: CompiledRoute }
 
 /** @returns the route, or what is wrong with it. */
-export function compileRoute(name: string, config: RouteConfig): Compiled {
+export function compileRoute(name: string, config: RouteConfig, factsOf: (topic: string) => TopicFacts): Compiled {
   const faults = collectFaults(`routes.${name}`)
   const { found, attempt } = faults
-  const channel = attempt('channel', () => onRecord(compileTemplate(config.channel)))
-  const destination = attempt('destination', () => onRecord(compileTemplate(config.destination)))
-  if (!channel || !destination) return { found }
-  attempt('destination', () => checkSameNames(destination.names, channel.names))
-  for (const [verb, condition] of Object.entries(config.allow)) {
-    attempt(`allow.${verb}`, () => checkCondition(condition, channel.names))
-  }
-  const resolve = compileResolve(config, channel, faults)
-  const send = config.send && compileSend(config.send, config, channel.names, faults)
+  attempt('channel', () => checkWhole(config))
+  const out = compileOut(config, faults)
   if (found.length > 0) return { found }
+  const send = config.send && compileSend(config.send, config, factsOf, faults)
+  const known = out?.channel.names ?? send?.names ?? []
+  for (const [verb, condition] of Object.entries(config.allow)) {
+    attempt(`allow.${verb}`, () => checkCondition(condition, known))
+  }
+  return found.length > 0 ? { found } : { found, compiled: { name, config, out, send } }
+}
+
+/** A route has a way out, whole, or a way in at least. */
+function checkWhole({ topic, channel, destination, send, message }: RouteConfig): void {
+  if (channel === undefined && destination === undefined) {
+    if (!send) throw new SyntaxError('is missing; only a way in (send) needs neither channel nor destination')
+    if (message) throw new SyntaxError('is missing: message says what its subscribers get')
+    return
+  }
+  if (channel === undefined) throw new SyntaxError('is missing: destination needs it')
+  if (destination === undefined) throw new SyntaxError('needs a destination')
+  if (!topic) throw new SyntaxError('needs a topic')
+}
+
+function compileOut(config: RouteConfig, faults: Faults): WayOut | undefined {
+  const { attempt } = faults
+  const { topic, channel: from, destination: to } = config
+  if (!topic || from === undefined || to === undefined) return undefined
+  const channel = attempt('channel', () => onRecord(compileTemplate(from)))
+  const destination = attempt('destination', () => onRecord(compileTemplate(to)))
+  if (!channel || !destination) return undefined
+  attempt('destination', () => checkSameNames(destination.names, channel.names))
+  const resolve = compileResolve(config, channel, faults)
 
   const placeOf = (name: string) => destination.names.indexOf(name)
   const shapeOf = ({ parts }: Template) =>
     parts.map(part => (typeof part === 'string' ? part : `{${part.rest ? '+' : ''}${placeOf(part.name)}}`)).join('')
   const shape = { channel: shapeOf(channel), destination: shapeOf(destination) }
-  return { found, compiled: { name, config, channel, destination, send, shape, resolve } }
+  return { topic: topic.name, channel, destination, shape, resolve }
 }
 
 /** How a record becomes a message: its address first, so what cannot be routed is known before anything is made of it. */
-function compileResolve(
-  { message, history }: RouteConfig,
-  channel: Template,
-  { attempt }: Faults
-): CompiledRoute['resolve'] {
+function compileResolve({ message, history }: RouteConfig, channel: Template, { attempt }: Faults): WayOut['resolve'] {
   const body = attempt('message.body', () => message?.body !== undefined && onRecord(compileProjection(message.body)))
   const headers = attempt('message.headers', () => message?.headers && onRecord(compileTexts(message.headers)))
   const except = Object.entries(history.except ?? {})
@@ -106,5 +132,6 @@ function checkCondition(condition: RouteConfig['allow']['send'], known: readonly
     .flat()
     .filter(value => typeof value === 'string')
   const unknown = texts.flatMap(text => namesOf(parseTemplate(text))).find(name => !known.includes(name))
-  if (unknown !== undefined) throw new SyntaxError(`{${unknown}} is not a name of the channel`)
+  if (unknown !== undefined)
+    throw new SyntaxError(`{${unknown}} is not a name of the channel, or of the way in where there is none`)
 }

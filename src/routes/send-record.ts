@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { BatonError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports.ts'
-import type { Lookup, Projection } from './projection.ts'
+import type { Lookup } from './projection.ts'
 import { field, headerName, isClaim, isHeader, Unroutable, viewRecord } from './record.ts'
 
 // The steps by which a SEND becomes a record. No message here quotes a body.
@@ -60,8 +60,13 @@ export function lookupOf(draft: Draft, { name: senderName, claims }: Sender, now
   }
 }
 
+/** @param pointer of the member (RFC 6901), which a client gets apart from the detail too. */
+export function invalid(pointer: string, what: string): BatonError {
+  return new BatonError('INVALID_BODY', `${pointer} ${what}`, { extra: { pointer } })
+}
+
 /** @throws BatonError UNAUTHENTICATED for a claim, INVALID_BODY for anything else that is not there. */
-export function requireAll(names: readonly string[], lookup: Lookup): void {
+export function requireAll(names: readonly string[], lookup: Lookup, pointer: (name: string) => string): void {
   const missing = names.find(name => lookup(name) === undefined)
   if (missing === undefined) return
   if (isClaim(missing)) {
@@ -71,26 +76,7 @@ export function requireAll(names: readonly string[], lookup: Lookup): void {
     )
   }
   if (isHeader(missing)) throw new BatonError('INVALID_BODY', `the header ${headerName(missing)} is missing`)
-  throw new BatonError('INVALID_BODY', `${pointer(missing)} is missing`)
-}
-
-/** @throws BatonError INVALID_BODY */
-export function stampJson(
-  draft: Draft,
-  lookup: Lookup,
-  body: Projection | false | undefined,
-  set: Projection | undefined
-): { json: unknown; bytes: Buffer } {
-  const base = body ? body.apply(lookup) : exactly(draft)
-  if (set && (typeof base !== 'object' || base === null || Array.isArray(base))) {
-    throw new BatonError('INVALID_BODY', 'the body must be a JSON object')
-  }
-  const json = set ? { ...(base as object), ...(set.apply(lookup) as object) } : base
-  try {
-    return { json, bytes: Buffer.from(JSON.stringify(json)) }
-  } catch {
-    throw new BatonError('INVALID_BODY', 'the body is nested too deeply')
-  }
+  throw invalid(pointer(missing), 'is missing')
 }
 
 /**
@@ -114,7 +100,7 @@ export function provenNames(
   // Kafka chooses the partition later.
   const names = routeNames.filter(name => name !== 'partition').map(name => [name, routable(name)] as const)
   const other = names.find(([name, value]) => Object.hasOwn(given, name) && given[name] !== value)
-  if (other) throw new BatonError('INVALID_BODY', `${pointer(other[0])} is not that of the destination`)
+  if (other) throw invalid(`/${other[0].replaceAll('.', '/')}`, 'is not that of the destination')
   return Object.fromEntries(names)
 
   function routable(name: string): string {
@@ -127,8 +113,8 @@ export function provenNames(
   }
 }
 
-/** The JSON again, with every number that JavaScript cannot hold kept as it was written. */
-function exactly({ json, body }: Draft): unknown {
+/** The body's JSON again, with every number that JavaScript cannot hold kept as it was written. */
+export function exactly({ json, body }: Draft): unknown {
   const text = body.toString()
   if (!/\d{16}|\d[eE]/.test(text)) return json
   const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
@@ -136,5 +122,3 @@ function exactly({ json, body }: Draft): unknown {
     typeof value === 'number' && context && String(value) !== context.source ? rawJSON(context.source) : value
   return JSON.parse(text, keep)
 }
-
-const pointer = (name: string) => `/${name.replaceAll('.', '/')}`

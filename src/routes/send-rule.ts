@@ -1,32 +1,20 @@
-import { Ajv } from 'ajv'
-import formats from 'ajv-formats'
-import type { RouteConfig } from '../config/normalize.ts'
-import { BatonError } from '../errors.ts'
-import type { OutgoingRecord } from '../ports.ts'
+import type { RouteConfig, SendConfig, TopicConfig } from '../config/normalize.ts'
 import { compileTemplate, type Template } from '../template.ts'
+import { compileSchema } from './body-schema.ts'
 import type { Faults } from './faults.ts'
-import { isReservedHeader } from './headers.ts'
-import { compileProjection, compileText, compileTexts } from './projection.ts'
+import { compileText } from './projection.ts'
 import { field, isField } from './record.ts'
-import {
-  type Draft,
-  jwtOf,
-  lookupOf,
-  parseBody,
-  provenNames,
-  requireAll,
-  type Sender,
-  stampJson
-} from './send-record.ts'
+import { compileRecordTemplate, type RecordTemplate, type Stamped, type TopicFacts } from './record-template.ts'
+import { type Draft, jwtOf, parseBody, type Sender } from './send-record.ts'
 
-// The record is routed here as the relay will route it later: what a client may not reach, or could never be routed, is
+// Each record is routed here as the relay will route it later: what a client may not reach, or could never be routed, is
 // refused before Kafka has it, and `allow.send` is asked about the room where the message will truly appear.
 
-/** How SENDs and POSTs become records of a route's topic. Compiled; its steps are taken in order by `inbound.ts`. */
+/** How SENDs and POSTs become records. Compiled; its steps are taken in order by `inbound.ts`. */
 export interface SendRule {
   /** Method and path template of the HTTP way in, such as `POST /rooms/{roomId}`; absent: none. */
   http: string | undefined
-  /** `allow.send` asks for names, which are proved only by the finished record. */
+  /** `allow.send` asks for names of the channel, which are proved only by the finished record. */
   allowedByNames: boolean
   /** Parses the body where the rule needs it. @throws BatonError UNSUPPORTED_MEDIA_TYPE, INVALID_BODY */
   read(came: Omit<Draft, 'json'>): Draft
@@ -35,83 +23,71 @@ export interface SendRule {
   /** @throws BatonError INVALID_BODY, with a JSON pointer to what does not hold. */
   validate(draft: Draft): void
   /**
-   * The record, and the names by which it will be routed.
+   * The records in order, made one by one as they are taken. The names of one are absent where it goes to the topic of another route.
    * @throws BatonError INVALID_BODY, UNAUTHENTICATED when what a template asks for is not there.
    */
-  stamp(draft: Draft, sender: Sender, now: Date): { record: OutgoingRecord; names: Record<string, string> }
+  stamp(draft: Draft, sender: Sender, now: Date): Iterable<Pick<Stamped, 'record'> & Partial<Stamped>>
 }
 
 export interface CompiledSend {
   rule: SendRule
-  destination: Template
+  /** Absent: by HTTP only. */
+  destination: Template | undefined
+  /** Those that every way in gives. */
+  names: readonly string[]
 }
 
-type SendConfig = NonNullable<RouteConfig['send']>
-
-/** @param routeNames of the channel: each must be found in the record that is made. */
 export function compileSend(
   send: SendConfig,
-  { topic: { name: topic }, allow }: RouteConfig,
-  routeNames: readonly string[],
-  { attempt }: Faults
+  { topic, channel, allow }: RouteConfig,
+  factsOf: (topic: string) => TopicFacts,
+  faults: Faults
 ): CompiledSend | undefined {
-  const destination = attempt('send.destination', () => compileTemplate(send.destination))
-  if (!destination) return undefined
-  const path = attempt('send.http', () => compilePath(send.http))
-  /** Names that every way in gives. */
-  const given = destination.names.filter(name => path?.names.includes(name) ?? true)
-  const usable = <T extends { names: readonly string[] }>(compiled: T): T => {
-    checkNames(compiled.names, given)
-    return compiled
-  }
-  const body = attempt('send.body', () => send.body !== undefined && usable(compileProjection(send.body)))
-  const set = attempt('send.set', () => send.set && usable(compileProjection(send.set)))
-  const headers = attempt('send.headers', () => send.headers && usable(compileTexts(send.headers)))
-  const keyText = send.key ?? (given.includes('key') ? '{key}' : undefined)
-  const key = attempt('send.key', () => (keyText === undefined ? undefined : usable(compileText(keyText))))
+  const { attempt } = faults
+  const { http } = send
+  const destination = attempt('send.destination', () => compileTo(send))
+  const path = attempt('send.http', () => (http === undefined ? undefined : compilePath(http)))
+  if (!destination && !path) return undefined
+  const given = namesOfAll(destination, path)
+  const records = compileRecords(send, topic, { given, factsOf, faults })
   const token = attempt('send.token', () => (send.token === undefined ? undefined : compileText(send.token)))
+  if (token) attempt('send.token', () => checkNotRelayed(token.names, records))
   const validate = attempt('send.schema', () => (send.schema === undefined ? undefined : compileSchema(send.schema)))
-  /** What the record is made of. */
-  const asked = [body, set, headers, key].flatMap(part => (part ? part.names : []))
-  if (token) attempt('send.token', () => checkNotRelayed(token.names, asked, send))
-  const fromBody = [...asked.filter(name => !given.includes(name)), ...routeNames]
-  const needsJson = Boolean(body || set || validate || token) || fromBody.some(isField)
+  const asksNames = JSON.stringify(Object.values(allow.send)).includes('{')
+  attempt('allow.send', () => asksNames && checkProvable(topic, channel, records))
+  const needsJson = Boolean(validate || token) || records.some(record => record.needsJson)
 
   const rule: SendRule = {
-    http: send.http,
-    allowedByNames: JSON.stringify(Object.values(allow.send)).includes('{'),
+    http,
+    allowedByNames: asksNames && channel !== undefined,
     read: came => ({ ...came, json: needsJson ? parseBody(came.body, came.headers) : undefined }),
     token: token && (draft => jwtOf(token.render(name => field(draft.json, name)))),
+    validate: draft => validate?.(draft.json),
 
-    validate(draft) {
-      const error = validate?.(draft.json)
-      if (error) throw new BatonError('INVALID_BODY', error)
-    },
-
-    stamp(draft, sender, now) {
-      const lookup = lookupOf(draft, sender, now, topic)
-      requireAll(asked, lookup)
-      const stamped = body || set ? stampJson(draft, lookup, body, set) : undefined
-      const own = Object.entries(draft.headers).filter(([name]) => !isReservedHeader(name))
-      const record = {
-        topic,
-        key: key?.render(lookup) ?? null,
-        value: stamped?.bytes ?? draft.body,
-        headers: Object.fromEntries([
-          ...(stamped ? [['content-type', 'application/json']] : []),
-          ...own,
-          ...(headers ? headers.apply(lookup) : [])
-        ]) as Record<string, string>
+    *stamp(draft, sender, now) {
+      for (const record of records) {
+        const isOwn = record.topic === topic?.name
+        for (const stamped of record.stamp(draft, sender, now)) yield isOwn ? stamped : { record: stamped.record }
       }
-      return { record, names: provenNames(record, stamped?.json ?? draft.json, routeNames, draft.names) }
     }
   }
-  return { rule, destination }
+  return { rule, destination, names: given }
+}
+
+/** The names that a SEND or POST brings without its body. */
+function namesOfAll(...ways: (Template | undefined)[]): string[] {
+  const [first, ...others] = ways.filter(way => way !== undefined)
+  return (first?.names ?? []).filter(name => others.every(({ names }) => names.includes(name)))
+}
+
+function compileTo({ destination, http }: SendConfig): Template | undefined {
+  if (destination !== undefined) return compileTemplate(destination)
+  if (http === undefined) throw new SyntaxError('a way in without a channel needs a destination or http')
+  return undefined
 }
 
 /** A path as the router takes it: a segment is a literal or one name. */
-function compilePath(http: string | undefined): Template | undefined {
-  if (http === undefined) return undefined
+function compilePath(http: string): Template {
   const path = http.slice(http.indexOf(' ') + 1)
   const segment = path.split('/').find(text => !/^(?:[^{}:*?#]*|\{[^{}+]+\})$/.test(text))
   if (segment !== undefined)
@@ -119,35 +95,52 @@ function compilePath(http: string | undefined): Template | undefined {
   return compileTemplate(path)
 }
 
-function checkNames(names: readonly string[], given: readonly string[]): void {
-  const foreign = names.find(name => name === 'partition' || (name === 'key' && !given.includes(name)))
-  if (foreign !== undefined) throw new SyntaxError(`a SEND has no {${foreign}}, but where its destination names {key}`)
+function compileRecords(
+  { produce, ...single }: SendConfig,
+  own: TopicConfig | undefined,
+  { given, factsOf, faults }: { given: readonly string[]; factsOf(topic: string): TopicFacts; faults: Faults }
+): RecordTemplate[] {
+  const { attempt } = faults
+  if (produce) attempt('send', () => checkOnlyProduce(single))
+  const configs: (typeof single & { topic?: TopicConfig })[] = produce ?? [single]
+  return configs.flatMap((config, index) => {
+    const at = produce ? `send.produce.${index}` : 'send'
+    const topic = attempt(produce ? `${at}.topic` : 'topic', () => required(config.topic ?? own))
+    if (!topic) return []
+    return [compileRecordTemplate(config, { topic: topic.name, at, given, facts: factsOf(topic.name), attempt })]
+  })
+}
+
+function required(topic: TopicConfig | undefined): TopicConfig {
+  if (topic) return topic
+  throw new SyntaxError('is missing: the route has no topic of its own')
+}
+
+const SINGLE = ['forEach', 'key', 'partition', 'value', 'body', 'set', 'headers'] as const
+
+function checkOnlyProduce(single: SendConfig): void {
+  const both = SINGLE.find(setting => single[setting] !== undefined)
+  if (both !== undefined) throw new SyntaxError(`has ${both} beside produce: write it into each record of produce`)
 }
 
 /** A token that came in the body must not go out to everyone. */
-function checkNotRelayed(
-  tokenNames: readonly string[],
-  asked: readonly string[],
-  { body, set = {} }: SendConfig
-): void {
+function checkNotRelayed(tokenNames: readonly string[], records: readonly RecordTemplate[]): void {
   for (const name of tokenNames) {
     if (!isField(name)) throw new SyntaxError(`{${name}} must be a field of the body`)
     const member = name.split('.')[0] as string
-    const replaced = body !== undefined || Object.hasOwn(set, member)
-    const copied = asked.some(other => other === member || other.startsWith(`${member}.`))
-    if (!replaced || copied)
+    const copied = ({ asked }: RecordTemplate) =>
+      asked.some(other => other === member || other.startsWith(`${member}.`))
+    if (records.some(record => record.keeps(member) || copied(record)))
       throw new SyntaxError(`{${name}} would reach every client: put another ${member} in its place by set`)
   }
 }
 
-/** @returns what is wrong with a body, by JSON pointer, or undefined. */
-function compileSchema(schema: object | boolean): (json: unknown) => string | undefined {
-  const ajv = new Ajv({ strictTypes: false, strictRequired: false })
-  formats.default(ajv)
-  const validate = ajv.compile(schema)
-  return json => {
-    if (validate(json)) return undefined
-    const [error] = validate.errors ?? []
-    return `${error?.instancePath || 'the body'} ${error?.message}`
-  }
+/** Names of a channel are proved by a record that goes there. */
+function checkProvable(
+  topic: TopicConfig | undefined,
+  channel: string | undefined,
+  records: readonly RecordTemplate[]
+): void {
+  if (channel === undefined || records.some(record => record.topic === topic?.name)) return
+  throw new SyntaxError(`asks for names of the channel, but no record of send.produce goes to ${topic?.name}`)
 }

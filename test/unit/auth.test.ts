@@ -170,7 +170,6 @@ describe('what a principal may do', () => {
     const allow = { send: 'nobody', subscribe: condition, history: 'nobody' } satisfies Route['allow']
     const route: Route = {
       name: 'chat',
-      topic: 't',
       log: { size: 1, ttlMs: 1, maxBodyBytes: 1 },
       history: { size: 1, maxAgeMs: undefined },
       send: undefined,

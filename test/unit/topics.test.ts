@@ -18,7 +18,10 @@ describe('the topics of a configuration', () => {
     const routes = { a: route('t', 'a'), b: route(declared, 'b'), c: route('t', 'c'), d: route('u', 'd') }
     assert.deepEqual(
       topicsOf(configOf({ stomp, routes })).map(({ config, ...topic }) => topic),
-      [declared, { name: 'u' }]
+      [
+        { ...declared, consumed: true },
+        { name: 'u', consumed: true }
+      ]
     )
   })
 
@@ -43,9 +46,14 @@ describe('the dead-letter topic', () => {
     assert.deepEqual(deadLetterTopicOf(configOf({ stomp, kafka, routes })), {
       name: 'baton.dead-letter',
       partitions: 1,
+      consumed: false,
       config
     })
-    assert.deepEqual(deadLetterTopicOf(configOf({ stomp, routes })), { name: 'baton.dead-letter', config })
+    assert.deepEqual(deadLetterTopicOf(configOf({ stomp, routes })), {
+      name: 'baton.dead-letter',
+      consumed: false,
+      config
+    })
   })
 
   test('is what the configuration says', () => {
@@ -54,6 +62,7 @@ describe('the dead-letter topic', () => {
       name: 'lost',
       partitions: 2,
       replicationFactor: 3,
+      consumed: false,
       config
     })
   })

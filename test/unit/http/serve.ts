@@ -42,7 +42,6 @@ export function logged(item: LogItem): Message {
 export function aRoute(over: Partial<Route> = {}): Route {
   return {
     name: 'chat',
-    topic: 'chat',
     log: { size: 1000, ttlMs: 1000, maxBodyBytes: 1000 },
     history: { size: 200, maxAgeMs: undefined },
     send: undefined,
@@ -81,12 +80,11 @@ export function logOf(entries: Message[], reads: (number | undefined)[] = []): C
 export function routesOf(...all: Route[]): Routes {
   return {
     all,
-    topics: all.map(({ topic }) => topic),
     resolve: () => [],
     subscribable(destination) {
       const route = all.find(({ name }) => destination.startsWith(`/sub/${name}/`))
       if (!route) throw new BatonError('UNKNOWN_DESTINATION', `no route takes ${destination}`)
-      return { route, channel: destination, destination, names: {}, topics: new Set([route.topic]) }
+      return { route, channel: destination, destination, names: {}, topics: new Set([route.name]) }
     },
     sendable: destination => {
       throw new BatonError('UNKNOWN_DESTINATION', destination)

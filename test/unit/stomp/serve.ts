@@ -96,7 +96,6 @@ export function serve(overrides: Partial<StompOptions> = {}) {
 
   const routes: Routes = {
     all: [ROUTE],
-    topics: [],
     resolve: () => [],
     subscribable: destination => route(destination, '/sub/'),
     sendable: destination => ({ ...route(destination, '/pub/'), rule: {} as SendRule })
