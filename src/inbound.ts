@@ -45,6 +45,9 @@ export interface InboundDeps {
   metrics: Metrics
 }
 
+/** Of one SEND: a small list must not become a large amount of work. */
+const MAX_RECORDS = 1000
+
 export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, metrics }: InboundDeps): Inbound {
   return {
     async prepare({ route, rule, principal: session, ...came }) {
@@ -63,11 +66,11 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
       for (const { record, names } of rule.stamp(draft, principal, new Date())) {
         if (rule.allowedByNames && names) auth.authorize('send', route, principal, names)
         bytes += record.value?.length ?? 0
-        if (records.push(record) > 1 && bytes > maxBodyBytes)
-          throw new BatonError(
-            'BODY_TOO_LARGE',
-            `its records have over ${maxBodyBytes} bytes together: send fewer items`
-          )
+        records.push(record)
+        if (records.length > MAX_RECORDS || (records.length > 1 && bytes > maxBodyBytes)) {
+          const most = `${MAX_RECORDS} records with ${maxBodyBytes} bytes together`
+          throw new BatonError('BODY_TOO_LARGE', `one SEND may make ${most}: send fewer items`)
+        }
       }
       return { route, records }
     },

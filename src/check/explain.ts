@@ -14,8 +14,8 @@ export function explainRoutes(routes: Config['routes']): string[] {
 function wayIn(send: SendConfig, { topic, allow }: RouteConfig): string[] {
   const ways = [...(send.destination ? [`SEND ${send.destination}`] : []), ...(send.http ? [send.http] : [])].join(', ')
   const records = send.produce ?? [send]
-  const to = records.map(record => toTopic(record, topic)).join(' and ')
-  const together = records.length > 1 ? ', all or none' : ''
+  const to = records.map(record => toTopic(record, topic)).join('; ')
+  const together = records.length > 1 ? '; all or none' : ''
   const reply =
     send.reply && `  answer  ${topicText(send.reply.topic)} → who sent, within ${duration(send.reply.timeoutMs)}`
   return [
@@ -33,10 +33,9 @@ function toTopic(
   const details = [
     ...(record.key === undefined ? [] : [`key ${record.key}`]),
     ...(record.partition === undefined ? [] : [`partition ${record.partition}`]),
-    ...(record.forEach === undefined ? [] : [`a record for each of ${record.forEach}`])
+    ...(record.forEach === undefined ? [] : [`one for each of ${record.forEach}`])
   ]
-  const text = topic ? topicText(topic) : ''
-  return details.length > 0 ? `${text} by ${details.join(', ')}` : text
+  return [...(topic ? [topicText(topic)] : []), ...details].join(', ')
 }
 
 function wayOut({ topic, channel, destination, log, history, allow }: RouteConfig): string[] {

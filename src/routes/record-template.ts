@@ -74,6 +74,10 @@ export function compileRecordTemplate(config: RecordConfig, context: RecordTempl
   const asked = [...new Set([value, body, set, headers, key, partition].flatMap(part => part?.names ?? []))]
   const fromBody = [...asked.filter(name => !given.includes(name)), ...(value ? [] : facts.names)]
 
+  /** What the destination says of where the record goes; a key of its own goes where it will. */
+  const pinned = ({ key: named, ...names }: Draft['names']) =>
+    config.key === undefined && named !== undefined ? { ...names, key: named } : names
+
   function contentOf(draft: Draft, { lookup, pointer }: Scope): { json: unknown; bytes: Buffer } {
     if (value) return { json: undefined, bytes: Buffer.from(textOf(value, lookup, pointer)) }
     if (!body && !set) return { json: draft.json, bytes: draft.body }
@@ -115,7 +119,7 @@ export function compileRecordTemplate(config: RecordConfig, context: RecordTempl
             ...(headers ? headers.apply(scope.lookup) : [])
           ]) as Record<string, string>
         }
-        yield { record, names: provenNames(record, json, facts.names, draft.names) }
+        yield { record, names: provenNames(record, json, facts.names, pinned(draft.names)) }
       }
     }
   }
