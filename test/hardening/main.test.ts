@@ -79,8 +79,12 @@ describe('the process', { concurrency: 2 }, () => {
   test('checks a good configuration without serving, and exits with 0', async () => {
     const { code, output } = await runBaton(['--config', fileOf({ routes: { a: ROUTE } }), '--check'])
     const lines = [
-      'route a: topic t → channel t:{id} → /t/{id}',
-      '  SEND /t/{id}, POST /t/{id} → topic t',
+      'route a',
+      '  in      SEND /t/{id}, POST /t/{id} → topic t',
+      '  send    anyone',
+      '  out     topic t → channel t:{id} → destination /t/{id}',
+      '  read    subscribe: anyone; history and resume: anyone',
+      '  kept    of each channel the last 1000 messages, until 1d after the last; history shows 200',
       'The configuration is good.'
     ]
     assert.deepEqual([code, output], [0, lines.map(line => `${line}\n`).join('')])
