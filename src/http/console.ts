@@ -62,13 +62,15 @@ export async function registerConsole(
   const historySizes = new Map(routes.all.map(({ name, history }) => [name, history.size]))
   app.get('/console/config', { schema }, () => ({
     stompPath,
-    routes: Object.entries(views).map(([name, { destination, send }]) => ({
-      name,
-      destination,
-      send: send?.destination,
-      http: send?.http,
-      historySize: historySizes.get(name)
-    }))
+    routes: Object.entries(views)
+      .filter(([, { destination }]) => destination !== undefined)
+      .map(([name, { destination, send }]) => ({
+        name,
+        destination,
+        send: send?.destination,
+        http: send?.http,
+        historySize: historySizes.get(name)
+      }))
   }))
 
   app.get('/console/stats', { schema }, async (request, reply) => {

@@ -38,7 +38,7 @@ function remember(values) {
 async function visit(me, firstRoom) {
   const { stompPath, routes } = await ask('/console/config', me)
   const find = name => routes.find(route => route.name === name && route.send)
-  const rooms = find('chat') ?? routes.find(({ destination, send }) => send && destination.includes('{roomId}'))
+  const rooms = routes.find(({ destination, send }) => send && destination.includes('{roomId}'))
   const comments = find('comments')
 
   const client = new Client({
