@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { full } from './support/faults.ts'
 import { prepareKafkaCache, sharedKafka } from './support/kafka.ts'
 import { endWithParent, tied } from './support/processes.ts'
 import { sharedRedis } from './support/redis.ts'
@@ -8,13 +9,14 @@ import { chromium } from './support/toolchain.ts'
 
 // `npm test`: the checks that need no server, then one real Kafka and Redis for the tests that share them, then Node's
 // test runner. Every step runs in a process group of its own, so that nothing of it outlives a signal to this process;
-// `tied.ts` and the death signal see to kill -9.
+// `tied.ts` and the death signal see to kill -9. With kinds as arguments (`node test/run.ts faults`), only their tests.
 
 const ROOT = join(import.meta.dirname, '..')
 const BIN = join(ROOT, 'node_modules/.bin')
 const TIED = ['--import', './test/support/tied.ts']
-const TESTS = ['unit', 'contract', 'hardening', 'integration', 'browser'].map(kind => `test/${kind}/**/*.test.ts`)
-const TEST_OPTIONS = ['--test', '--test-concurrency=2', '--test-timeout=180000', '--test-reporter=spec']
+const KINDS = ['unit', 'contract', 'hardening', 'integration', 'faults', 'browser']
+const TEST_TIMEOUT_MS = full ? 3_600_000 : 180_000
+const TEST_OPTIONS = ['--test', '--test-concurrency=2', `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec']
 const STOP_DEADLINE_MS = 5000
 
 let group: number | undefined
@@ -29,19 +31,24 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 process.once('exit', () => signalGroup('SIGKILL'))
 
 const failed: string[] = []
-await check('Lint and format', join(BIN, 'biome'), ['ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])])
-await check('Types', join(BIN, 'tsc'), ['--noEmit'])
-await check('Configuration schema', process.execPath, ['src/config/schema.ts', '--check'])
+const asked = process.argv.slice(2)
+const kinds = asked.length > 0 ? asked : KINDS
+if (asked.length === 0) {
+  await check('Lint and format', join(BIN, 'biome'), ['ci', '.', ...(process.stdout.isTTY ? [] : ['--colors=off'])])
+  await check('Types', join(BIN, 'tsc'), ['--noEmit'])
+  await check('Configuration schema', process.execPath, ['src/config/schema.ts', '--check'])
+}
 title('Kafka, Redis and Chromium')
 await prepareKafkaCache()
 // One after the other: each may have to install its package, and apt-get's update waits for no lock.
-const browser = await chromium()
+const browser = kinds.includes('browser') ? await chromium() : 'no Chromium'
 const redis = await sharedRedis()
 const kafka = await sharedKafka()
 process.env['BATON_TEST_KAFKA'] = kafka.brokers.join()
 process.env['BATON_TEST_REDIS'] = redis.url
 console.log(`${kafka.brokers.join()} · ${redis.url} · ${browser}`)
-await check('Tests', process.execPath, [...TIED, ...TEST_OPTIONS, ...TESTS])
+const files = kinds.map(kind => `test/${kind}/**/*.test.ts`)
+await check('Tests', process.execPath, [...TIED, ...TEST_OPTIONS, ...files])
 if (failed.length > 0) console.error(`\nFailed: ${failed.join(', ')}`)
 process.exit(failed.length > 0 ? 1 : 0)
 
