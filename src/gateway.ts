@@ -13,6 +13,7 @@ import { createKafkaClient } from './kafka/client.ts'
 import { createKafkaSource } from './kafka/consumer.ts'
 import { createDeadLetter } from './kafka/dead-letter.ts'
 import { createKafkaSink } from './kafka/producer.ts'
+import { createTopics } from './kafka/topics.ts'
 import { createMemoryBroker } from './memory/broker.ts'
 import { createMemoryLog } from './memory/log.ts'
 import { createMetrics } from './metrics.ts'
@@ -27,7 +28,7 @@ import { createWebSocketTransport } from './stomp/transport.ts'
 import { deadLetterTopicOf, topicsOf } from './topics.ts'
 
 // The composition root. HTTP listens first, with /readyz at 503, so that a Redis or Kafka that is away at start can be seen;
-// then redis → hub → producer → consumer. Closed in reverse: consumer, sessions, http, producer, hub, redis.
+// then producer, which waits for nothing else → redis → hub → consumer. Closed: consumer, sessions, http, producer, hub, redis.
 
 export interface Gateway {
   /** Resolves once it listens; the rest comes up behind it, and /readyz says when. @throws when the port cannot be had. */
@@ -54,6 +55,9 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   const groupId = config.kafka?.groupId ?? 'memory'
   const isRelay = config.roles.includes('relay') && topicsOf(config).some(({ consumed }) => consumed)
   const isEdge = config.roles.includes('edge')
+  /** A replica that only takes POSTs to Kafka needs no Redis. */
+  const usesBus = isRelay || isEdge
+  const takesPosts = isEdge || config.roles.includes('ingest')
 
   const { log, feed } = createBus(config, logger)
   const { source, sink } = createRecords(config, { logger, onFatal })
@@ -75,7 +79,8 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       logger,
       metrics,
       checks,
-      ...(isEdge && { edge: { routes, log, auth, inbound, accept, sessions: stomp.sessions } })
+      ...(isEdge && { edge: { routes, log, auth, accept, sessions: stomp.sessions } }),
+      ...(takesPosts && { ingest: { routes, auth, inbound } })
     }
   )
   const relay = createRelay(
@@ -105,7 +110,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
 
   function checks() {
     return [
-      { name: 'redis', ok: log.ready },
+      ...(usesBus ? [{ name: 'redis', ok: log.ready }] : []),
       ...(isEdge ? [{ name: 'redis-subscriber', ok: feed.ready }] : []),
       { name: 'kafka-producer', ok: sink.ready },
       ...(isRelay ? [{ name: 'kafka-consumer', ok: source.ready }] : [])
@@ -114,9 +119,9 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
 
   /** Each waits for what it needs, for as long as it takes, and says so. */
   async function bringUp(): Promise<void> {
-    await Promise.all([log.start(), isEdge ? feed.start(hub.listener) : undefined])
-    if (isRelay) await claimPrefix()
     await sink.start()
+    if (usesBus) await Promise.all([log.start(), isEdge ? feed.start(hub.listener) : undefined])
+    if (isRelay) await claimPrefix()
     if (isRelay && !closing) await source.start(relay)
   }
 
@@ -133,7 +138,8 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     async start() {
       const { address, port } = await http.start()
       const host = address.includes(':') ? `[${address}]` : address
-      const where = [config.kafka ? 'Kafka' : 'records in memory', config.redis ? 'Redis' : 'logs in memory'].join(', ')
+      const parts = [config.kafka ? 'Kafka' : 'records in memory', config.redis ? 'Redis' : 'logs in memory']
+      const where = (usesBus ? parts : parts.slice(0, 1)).join(', ')
       logger.info({ version, roles: config.roles }, `Baton listens on http://${host}:${port} (${where})`)
       bringUp().catch(error => (closing ? logger.debug({ err: error }, 'start was given up') : onFatal(error)))
     },
@@ -169,12 +175,16 @@ function createRecords(
     const inMemory = declared.map(({ name, partitions = 1, consumed }) => ({ name, partitions, consumed }))
     return createMemoryBroker({ topics: inMemory }, deps)
   }
-  const client = createKafkaClient(kafka, deps)
+  const kafkaDeps = {
+    logger: deps.logger,
+    client: createKafkaClient(kafka, deps),
+    topics: createTopics(declared, deps)
+  }
   return {
     source: createKafkaSource(
-      { ...kafka, topics: declared.filter(({ consumed }) => consumed).map(({ name }) => name), declared },
-      { client, ...deps }
+      { ...kafka, topics: declared.filter(({ consumed }) => consumed).map(({ name }) => name) },
+      kafkaDeps
     ),
-    sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, { client, ...deps })
+    sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, kafkaDeps)
   }
 }

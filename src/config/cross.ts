@@ -9,13 +9,15 @@ export function crossFaults(config: Config): Fault[] {
 }
 
 function roleFaults({ roles, kafka, redis }: Config): Fault[] {
-  if (roles.length > 1) return []
-  const missing = [...(kafka ? [] : ['kafka']), ...(redis ? [] : ['redis'])]
+  const isRelay = roles.includes('relay')
+  const isEdge = roles.includes('edge')
+  if (isRelay && isEdge) return []
+  const missing = [...(kafka ? [] : ['kafka']), ...(redis || !(isRelay || isEdge) ? [] : ['redis'])]
   if (missing.length === 0) return []
   return [
     {
       path: 'roles',
-      message: `a replica that is ${roles[0]} only shares nothing with the others through memory: set ${missing.join(' and ')}, or take both roles`
+      message: `a replica that is ${roles.join(' and ')} only shares nothing with the others through memory: set ${missing.join(' and ')}, or take both relay and edge`
     }
   ]
 }

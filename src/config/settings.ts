@@ -174,11 +174,12 @@ const Auth = group('Who may connect.', {
 
 export const Settings = Type.Object(
   {
-    roles: Type.Array(Type.Enum(['relay', 'edge']), {
+    roles: Type.Array(Type.Enum(['relay', 'edge', 'ingest']), {
       default: ['relay', 'edge'],
       minItems: 1,
       uniqueItems: true,
-      description: 'relay: takes records from Kafka to Redis; edge: serves WebSocket and HTTP.'
+      description:
+        'relay: takes records from Kafka to Redis; edge: serves WebSocket and HTTP; ingest: takes POSTs only, without Redis.'
     }),
     log: Log,
     http: Http,

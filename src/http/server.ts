@@ -35,21 +35,29 @@ export interface HttpOptions {
   version: string
 }
 
-/** What only a replica with the role `edge` has; without it, health and metrics are all that is served. */
+/** What a replica with the role `edge` has. */
 export interface EdgeDeps {
   routes: Routes
   log: ChannelLog
   auth: Auth
-  inbound: Inbound
   accept: Accept
   sessions(): Iterable<SessionView>
 }
 
+/** What a replica with the role `ingest` has, and one with the role `edge`. */
+export interface IngestDeps {
+  routes: Routes
+  auth: Auth
+  inbound: Inbound
+}
+
+/** Health and metrics are always served, all else by role. */
 export interface HttpDeps {
   logger: Logger
   metrics: Metrics
   checks(): Check[]
   edge?: EdgeDeps
+  ingest?: IngestDeps
 }
 
 export interface HttpServer {
@@ -85,7 +93,7 @@ export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServ
 
 async function build(
   options: HttpOptions,
-  { logger, metrics, checks, edge }: HttpDeps,
+  { logger, metrics, checks, edge, ingest }: HttpDeps,
   draining: () => boolean
 ): Promise<FastifyInstance> {
   const { http, stomp, auth, routes, version } = options
@@ -144,9 +152,9 @@ async function build(
       { accept: edge.accept, draining, logger }
     )
     registerHistory(app, edge)
-    registerPublish(app, { ...edge, schemaOf: name => routes[name]?.send?.schema })
     await registerConsole(app, { ...edge, metrics, views: routes, stompPath: stomp.paths[0] as string, open })
   }
+  if (ingest) registerPublish(app, { ...ingest, schemaOf: name => routes[name]?.send?.schema })
   return app
 }
 

@@ -8,7 +8,7 @@ import { type Commits, createCommits } from './commits.ts'
 import { type ControlDeps, createControl } from './control.ts'
 import { createAdminLink, createLinkLog, rootOf } from './link.ts'
 import { createPartition, type Partition } from './partition.ts'
-import { ensureTopics, type TopicDeclaration } from './topics.ts'
+import type { Topics } from './topics.ts'
 
 // Records leave Kafka here. Nothing is committed but what an owner says is in Redis, with the owner's metadata, on a timer of
 // our own and at close. Each join of the group makes every assigned partition anew: the owners of the join before are revoked
@@ -18,8 +18,6 @@ export interface KafkaSourceOptions {
   groupId: string
   /** Consumed. */
   topics: string[]
-  /** Created when missing and checked before the group is joined. */
-  declared: TopicDeclaration[]
   isolation: 'read_committed' | 'read_uncommitted'
   sessionTimeoutMs: number
   heartbeatIntervalMs: number
@@ -34,8 +32,8 @@ export interface KafkaSourceOptions {
 export interface KafkaSourceDeps {
   client: KafkaClient
   logger: Logger
-  /** Kafka has the declared topics in a way that cannot work: the process must end. */
-  onFatal: (error: unknown) => void
+  /** Those consumed among them. */
+  topics: Topics
 }
 
 const PROBE_MS = 1000
@@ -45,7 +43,7 @@ const MISSED_BEATS = 3
 
 export function createKafkaSource(
   options: KafkaSourceOptions,
-  { client, logger, onFatal }: KafkaSourceDeps
+  { client, logger, topics }: KafkaSourceDeps
 ): RecordSource {
   const { groupId, heartbeatIntervalMs } = options
   const admin = createAdminLink(client)
@@ -70,15 +68,15 @@ export function createKafkaSource(
       revokeAll()
       running = undefined
       await made.disconnect().catch(() => {})
-      if (closed) return
-      if (failure instanceof BatonError) return onFatal(failure)
+      if (closed || failure instanceof BatonError) return
       tell(failure)
+      topics.forget()
       await delay(RETRY_MS)
     }
   }
 
   async function consume(made: Consumer): Promise<void> {
-    await admin.use(connected => ensureTopics(connected, options.declared, logger))
+    await topics.ensure(admin)
     await made.connect()
     // `fromBeginning: false` would also skip retained records whenever an offset is out of range.
     await made.subscribe({ topics: options.topics, fromBeginning: true })

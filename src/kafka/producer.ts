@@ -7,6 +7,7 @@ import type { KafkaClient } from './client.ts'
 import { createLanes, type Lane } from './lanes.ts'
 import { createAdminLink, createLinkLog, protocolError } from './link.ts'
 import { type Call, createQueue, offsetsIn } from './produce-queue.ts'
+import type { Topics } from './topics.ts'
 import { createTransactions } from './transactions.ts'
 
 // One producer, one send in flight: with several, one lost answer loses, doubles and swaps records. What arrives meanwhile is
@@ -25,6 +26,8 @@ export interface KafkaSinkOptions {
 export interface KafkaSinkDeps {
   client: KafkaClient
   logger: Logger
+  /** Nothing is sent before they are there. */
+  topics: Topics
 }
 
 const RETRY_MS = 200
@@ -32,7 +35,7 @@ const LATE_MS = 3000
 /** Of the errors Kafka calls not retriable, those that a new producer cannot mend either. */
 const PERMANENT = /AUTHORIZATION_FAILED|INVALID_RECORD|INVALID_TIMESTAMP|POLICY_VIOLATION/
 
-export function createKafkaSink(options: KafkaSinkOptions, { client, logger }: KafkaSinkDeps): RecordSink {
+export function createKafkaSink(options: KafkaSinkOptions, { client, logger, topics }: KafkaSinkDeps): RecordSink {
   const { produceTimeoutMs } = options
   const admin = createAdminLink(client)
   const lanes = createLanes(admin)
@@ -41,6 +44,7 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger }: K
   const queue = createQueue(options)
   /** Transactions under way. */
   const running = new Map<Call, Promise<void>>()
+  let prepared = false
   let producer: Producer | undefined
   /** A send is without an answer for so long that Kafka counts as away; kafkajs still tries. */
   let late = false
@@ -58,11 +62,14 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger }: K
   async function loop(): Promise<void> {
     while (queue.length > 0 || (!producer && !closed)) {
       try {
+        if (!prepared) await topics.ensure(admin)
+        prepared = true
         producer ??= await connect()
         await lanes.learn(queue.topics())
         link.found()
       } catch (error) {
-        link.lost(error)
+        // The other kind ends the process, and `topics` said so.
+        if (!(error instanceof BatonError)) link.lost(error)
         await delay(RETRY_MS)
         continue
       }

@@ -1,7 +1,7 @@
 import kafkajs, { type Admin, type ITopicMetadata } from 'kafkajs'
 import type { Logger } from 'pino'
 import { BatonError } from '../errors.ts'
-import { protocolError } from './link.ts'
+import { type AdminLink, protocolError } from './link.ts'
 
 /** A topic as the configuration names it. What is left out is the broker's default at creation and not checked later. */
 export interface TopicDeclaration {
@@ -10,6 +10,20 @@ export interface TopicDeclaration {
   replicationFactor?: number | undefined
   /** Topic settings by Kafka's names, such as `max.message.bytes`. */
   config?: Record<string, string> | undefined
+}
+
+/** The declared topics, for all parts of a process that need them: whichever is first creates and checks them, the others wait. */
+export interface Topics {
+  /** Resolves once Kafka has them, from then on at once. @throws what `ensureTopics` throws. */
+  ensure(admin: AdminLink): Promise<void>
+  /** Something failed: they may be gone, and the next `ensure` looks again. */
+  forget(): void
+}
+
+export interface TopicsDeps {
+  logger: Logger
+  /** Kafka has them in a way that cannot work: the process must end. */
+  onFatal: (error: unknown) => void
 }
 
 export interface TopicFindings {
@@ -22,6 +36,30 @@ export interface TopicFindings {
 
 const BROKER_DEFAULT = -1
 const CREATE_TIMEOUT_MS = 10_000
+
+export function createTopics(declared: TopicDeclaration[], { logger, onFatal }: TopicsDeps): Topics {
+  let ensuring: Promise<void> | undefined
+
+  async function look(admin: AdminLink): Promise<void> {
+    try {
+      await admin.use(connected => ensureTopics(connected, declared, logger))
+    } catch (error) {
+      if (error instanceof BatonError) onFatal(error)
+      else ensuring = undefined
+      throw error
+    }
+  }
+
+  return {
+    ensure(admin) {
+      ensuring ??= look(admin)
+      return ensuring
+    },
+    forget() {
+      ensuring = undefined
+    }
+  }
+}
 
 /** Compares what is declared with what Kafka has; changes nothing. */
 export async function checkTopics(admin: Admin, declared: TopicDeclaration[]): Promise<TopicFindings> {

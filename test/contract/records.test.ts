@@ -3,6 +3,7 @@ import pino from 'pino'
 import { createKafkaClient } from '../../src/kafka/client.ts'
 import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/consumer.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
+import { createTopics } from '../../src/kafka/topics.ts'
 import { createMemoryBroker } from '../../src/memory/broker.ts'
 import { unique } from '../support/ids.ts'
 import { sharedKafka } from '../support/kafka.ts'
@@ -23,17 +24,14 @@ recordContract('kafka', async () => {
   const topic = unique('records')
   const produceTimeoutMs = 10_000
   const client = createKafkaClient({ brokers, clientId: 'test', produceTimeoutMs }, { logger })
-  const deps = {
-    client,
-    logger,
-    onFatal(error: unknown) {
-      throw error
-    }
+  const onFatal = (error: unknown) => {
+    throw error
   }
+  const declared = [{ name: topic, partitions: 3, replicationFactor: 1 }]
+  const deps = { client, logger, topics: createTopics(declared, { logger, onFatal }) }
   const options: KafkaSourceOptions = {
     groupId: unique('group'),
     topics: [topic],
-    declared: [{ name: topic, partitions: 3, replicationFactor: 1 }],
     ...CONSUMER_OPTIONS
   }
   return {

@@ -10,7 +10,7 @@ import { createAdminLink } from '../../src/kafka/link.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
-import { withKafka } from '../support/kafka-client.ts'
+import { NO_TOPICS, withKafka } from '../support/kafka-client.ts'
 import { temporaryFolder } from '../support/processes.ts'
 import { waitFor } from '../support/wait.ts'
 
@@ -36,7 +36,7 @@ for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const)
     )
     const sink = createKafkaSink(
       { ...options, instanceId: unique('i'), produceQueueBytes: 1e6 },
-      { client, logger: silent }
+      { client, logger: silent, topics: NO_TOPICS }
     )
     await sink.start()
     const [place] = await sink.produce([{ topic, key: 'k', value: Buffer.from('v'), headers: {} }])
@@ -54,7 +54,10 @@ test('a wrong password is said in the log, without the password, and it is not r
     sasl: { mechanism: 'scram-sha-512', username: 'baton', password: 'not the secret word' }
   }
   const client = createKafkaClient(wrong, { logger })
-  const sink = createKafkaSink({ ...options, instanceId: unique('i'), produceQueueBytes: 1e6 }, { client, logger })
+  const sink = createKafkaSink(
+    { ...options, instanceId: unique('i'), produceQueueBytes: 1e6 },
+    { client, logger, topics: NO_TOPICS }
+  )
   await sink.start()
   const said = () => lines.find(line => line.includes('"level":40') && /authentication/i.test(line))
   await waitFor(said, { what: 'a warning that authentication failed' })

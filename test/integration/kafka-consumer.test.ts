@@ -4,6 +4,7 @@ import kafkajs, { type Message } from 'kafkajs'
 import pino from 'pino'
 import { createKafkaClient } from '../../src/kafka/client.ts'
 import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/consumer.ts'
+import { createTopics, type TopicDeclaration } from '../../src/kafka/topics.ts'
 import type { Beat, Commit, KafkaRecord, PartitionControl, RecordBatch, RecordSource } from '../../src/ports.ts'
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
@@ -33,6 +34,7 @@ interface Owned {
 
 interface Start extends Partial<KafkaSourceOptions> {
   brokers?: string[]
+  declared?: TopicDeclaration[]
   onAssigned?: (control: PartitionControl) => Promise<void>
   onBatch?: Owned['onBatch']
 }
@@ -40,7 +42,7 @@ interface Start extends Partial<KafkaSourceOptions> {
 /** A source whose owners take all that comes, and say so at once. */
 async function startSource(
   topics: string[],
-  { brokers = client.brokers, onAssigned, onBatch, ...options }: Start = {}
+  { brokers = client.brokers, declared = [], onAssigned, onBatch, ...options }: Start = {}
 ) {
   const kafka = createKafkaClient({ brokers, clientId: 'test', produceTimeoutMs: 10_000 }, { logger })
   const groupId = options.groupId ?? unique('group')
@@ -49,11 +51,10 @@ async function startSource(
     {
       groupId,
       topics,
-      declared: [],
       ...CONSUMER_OPTIONS,
       ...options
     },
-    { client: kafka, logger, onFatal: error => fatal.push(error) }
+    { client: kafka, logger, topics: createTopics(declared, { logger, onFatal: error => fatal.push(error) }) }
   )
   sources.push(source)
   const owners: Owned[] = []

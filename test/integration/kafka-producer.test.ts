@@ -5,10 +5,11 @@ import pino from 'pino'
 import { BatonError } from '../../src/errors.ts'
 import { createKafkaClient } from '../../src/kafka/client.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
+import { createTopics } from '../../src/kafka/topics.ts'
 import type { OutgoingRecord, RecordSink } from '../../src/ports.ts'
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
-import { type ConsumedMessage, withKafka } from '../support/kafka-client.ts'
+import { type ConsumedMessage, NO_TOPICS, withKafka } from '../support/kafka-client.ts'
 import { waitFor } from '../support/wait.ts'
 
 const logger = pino({ level: process.env['BATON_TEST_LOG'] ?? 'silent' })
@@ -22,12 +23,13 @@ after(async () => {
 async function startSink({
   brokers = client.brokers,
   produceTimeoutMs = 10_000,
-  produceQueueBytes = 32 * 1024 * 1024
+  produceQueueBytes = 32 * 1024 * 1024,
+  topics = NO_TOPICS
 } = {}) {
   const kafka = createKafkaClient({ brokers, clientId: 'test', produceTimeoutMs }, { logger })
   const sink = createKafkaSink(
     { instanceId: unique('instance'), produceTimeoutMs, produceQueueBytes },
-    { client: kafka, logger }
+    { client: kafka, logger, topics }
   )
   sinks.push(sink)
   await sink.start()
@@ -175,6 +177,17 @@ test('a topic that Kafka does not have is refused by name and not created', asyn
   await assert.rejects(refused, new RegExp(missing))
   await written
   assert.ok(!(await client.admin.listTopics()).includes(missing))
+})
+
+test('a declared topic that is missing is created by a sink alone, and what is produced meanwhile waits for it', async () => {
+  const topic = unique('declared')
+  const declared = [{ name: topic, partitions: 2, replicationFactor: 1 }]
+  const sink = await startSink({
+    topics: createTopics(declared, { logger, onFatal: error => assert.fail(String(error)) })
+  })
+  const written = await sink.produce([record(topic, 'k', 'x')])
+  assert.equal(written[0]?.offset, 0)
+  assert.equal((await client.admin.fetchTopicOffsets(topic)).length, 2)
 })
 
 test('a topic deleted behind its back does not take the others down', async () => {

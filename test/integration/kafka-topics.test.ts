@@ -5,16 +5,19 @@ import pino from 'pino'
 import { BatonError } from '../../src/errors.ts'
 import { createKafkaClient } from '../../src/kafka/client.ts'
 import { createDeadLetter } from '../../src/kafka/dead-letter.ts'
+import type { AdminLink } from '../../src/kafka/link.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
-import { checkTopics, ensureTopics } from '../../src/kafka/topics.ts'
+import { checkTopics, createTopics, ensureTopics } from '../../src/kafka/topics.ts'
 import type { KafkaRecord } from '../../src/ports.ts'
 import { unique } from '../support/ids.ts'
-import { withKafka } from '../support/kafka-client.ts'
+import { NO_TOPICS, withKafka } from '../support/kafka-client.ts'
 
 const client = await withKafka()
 const { admin } = client
 const silent = pino({ level: 'silent' })
 after(() => client[Symbol.asyncDispose]())
+
+const link: AdminLink = { use: task => task(admin), close: async () => undefined }
 
 /** A logger and the lines it wrote. */
 function listening() {
@@ -87,6 +90,27 @@ test('a topic that cannot be created is told with the reason, and may be tried a
   assert.ok((await admin.listTopics()).includes(fine))
 })
 
+test('all parts of a process look once together, and again once something failed', async () => {
+  const declared = [{ name: await client.createTopic(2), partitions: 1 }]
+  const { logger, warnings } = listening()
+  const topics = createTopics(declared, { logger, onFatal: error => assert.fail(String(error)) })
+  await Promise.all([topics.ensure(link), topics.ensure(link)])
+  await topics.ensure(link)
+  assert.equal(warnings().length, 1)
+  topics.forget()
+  await topics.ensure(link)
+  assert.equal(warnings().length, 2)
+})
+
+test('what no waiting mends is told once as fatal, to whoever asks as its error', async () => {
+  const fatal: unknown[] = []
+  const declared = [{ name: await client.createTopic(1), partitions: 2 }]
+  const topics = createTopics(declared, { logger: silent, onFatal: error => fatal.push(error) })
+  await assert.rejects(topics.ensure(link), BatonError)
+  await assert.rejects(topics.ensure(link), BatonError)
+  assert.equal(fatal.length, 1)
+})
+
 test('a check finds what is missing and what differs, and creates nothing', async () => {
   const name = await client.createTopic(1)
   const missing = { name: unique('missing'), partitions: 2 }
@@ -103,7 +127,7 @@ async function deadLetterTo(topic: string) {
     { logger: silent }
   )
   const options = { instanceId: unique('instance'), produceTimeoutMs: 5000, produceQueueBytes: 1_000_000 }
-  const sink = createKafkaSink(options, { client: kafka, logger: silent })
+  const sink = createKafkaSink(options, { client: kafka, logger: silent, topics: NO_TOPICS })
   await sink.start()
   return { deadLetter: createDeadLetter({ topic, groupId: 'foo' }, { sink }), sink }
 }

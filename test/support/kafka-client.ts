@@ -1,4 +1,5 @@
 import { type Admin, Kafka, type KafkaConfig, type KafkaMessage, logLevel, type Message } from 'kafkajs'
+import type { Topics } from '../../src/kafka/topics.ts'
 import { unique } from './ids.ts'
 import { sharedKafka } from './kafka.ts'
 import { deadline } from './wait.ts'
@@ -13,6 +14,9 @@ export const CONSUMER_OPTIONS = {
   partitionsConcurrently: 8,
   commitIntervalMs: 100
 } as const
+
+/** Nothing is declared: the test makes its topics itself. */
+export const NO_TOPICS: Topics = { ensure: async () => undefined, forget: () => undefined }
 
 export type ConsumedMessage = KafkaMessage & { partition: number }
 

@@ -127,6 +127,8 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
 
   const cross: [what: string, settings: object, fault: RegExp][] = [
     ['one role without what replicas share', { roles: ['edge'] }, /roles: .* set kafka and redis/],
+    ['roles that lack one of relay and edge', { roles: ['relay', 'ingest'] }, /roles: .* set kafka and redis/],
+    ['the role ingest without Kafka', { roles: ['ingest'] }, /roles: .* set kafka,/],
     [
       'a heart-beat too slow for its session',
       { kafka: { brokers: ['a'], heartbeatIntervalMs: 9000 } },

@@ -22,7 +22,10 @@ const written = { topic: 'chat', partition: 1, offset: 42 }
 
 test('a POST reaches inbound as bytes, with its names, principal and own headers, and answers 202 with the coordinate', async () => {
   const asked: SendRequest[] = []
-  await using it = await serve({ edge: { routes: routesOf(route), inbound: inboundOf([written], asked) } })
+  await using it = await serve({
+    edge: false,
+    ingest: { routes: routesOf(route), inbound: inboundOf([written], asked) }
+  })
   const response = await fetch(`${it.url}/rooms/${encodeURIComponent('a/b 방')}/messages`, {
     method: 'POST',
     headers: {
@@ -48,7 +51,10 @@ test('a POST reaches inbound as bytes, with its names, principal and own headers
 
 test('an empty body without a type is taken as no bytes', async () => {
   const asked: SendRequest[] = []
-  await using it = await serve({ edge: { routes: routesOf(route), inbound: inboundOf([written, written], asked) } })
+  await using it = await serve({
+    edge: false,
+    ingest: { routes: routesOf(route), inbound: inboundOf([written, written], asked) }
+  })
   const response = await fetch(`${it.url}/rooms/7/messages`, { method: 'POST' })
   assert.deepEqual(await response.json(), [written, written])
   assert.equal(asked[0]?.body.length, 0)
@@ -63,7 +69,7 @@ test('refusals of inbound and of the body limit are problems', async () => {
     },
     produce: async () => []
   }
-  await using it = await serve({ edge: { routes: routesOf(route), inbound } })
+  await using it = await serve({ edge: false, ingest: { routes: routesOf(route), inbound } })
   const post = (body: string) => fetch(`${it.url}/rooms/7/messages`, { method: 'POST', body })
   const invalid = await post('{}')
   assert.equal(invalid.status, 422)
@@ -78,18 +84,16 @@ test('refusals of inbound and of the body limit are problems', async () => {
 test('the OpenAPI document holds the route with its body schema, which does not check bodies', async () => {
   const schema = { type: 'object', required: ['message'], properties: { message: { type: 'string' } } }
   const routes = { chat: { destination: '/sub/{room.id}', send: { schema } } }
-  await using it = await serve({ routes, edge: { routes: routesOf(route), inbound: inboundOf([written]) } })
+  await using it = await serve({
+    routes,
+    edge: false,
+    ingest: { routes: routesOf(route), inbound: inboundOf([written]) }
+  })
   assert.equal((await fetch(`${it.url}/rooms/7/messages`, { method: 'POST', body: 'no JSON' })).status, 202)
   const document = (await (await fetch(`${it.url}/openapi.json`)).json()) as Document
   const post = document.paths['/rooms/{room_id}/messages']?.['post']
   assert.deepEqual(post?.requestBody?.content['application/json']?.schema, schema)
-  assert.deepEqual(Object.keys(document.paths).sort(), [
-    '/history',
-    '/livez',
-    '/metrics',
-    '/readyz',
-    '/rooms/{room_id}/messages'
-  ])
+  assert.deepEqual(Object.keys(document.paths).sort(), ['/livez', '/metrics', '/readyz', '/rooms/{room_id}/messages'])
 })
 
 interface Document {

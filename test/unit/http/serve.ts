@@ -1,7 +1,13 @@
 import pino from 'pino'
 import type { Auth, Principal } from '../../../src/auth.ts'
 import { BatonError } from '../../../src/errors.ts'
-import { createHttpServer, type EdgeDeps, type HttpDeps, type HttpOptions } from '../../../src/http/server.ts'
+import {
+  createHttpServer,
+  type EdgeDeps,
+  type HttpDeps,
+  type HttpOptions,
+  type IngestDeps
+} from '../../../src/http/server.ts'
 import { decodeMessage, encodeEntry, envelopeHead, type Message } from '../../../src/message.ts'
 import { createMetrics } from '../../../src/metrics.ts'
 import type { ChannelLog } from '../../../src/ports.ts'
@@ -115,6 +121,7 @@ export interface Over {
   routes?: HttpOptions['routes']
   checks?: HttpDeps['checks']
   edge?: Partial<EdgeDeps> | false
+  ingest?: Partial<IngestDeps> | false
   logger?: pino.Logger
 }
 
@@ -124,10 +131,15 @@ export async function serve(over: Over = {}) {
     routes: routesOf(aRoute()),
     log: logOf([]),
     auth: openAuth,
-    inbound: { prepare: () => Promise.reject(new Error('not asked for here')), produce: async () => [] },
     accept: ws => ws.close(1000),
     sessions: () => [],
     ...over.edge
+  }
+  const ingest: IngestDeps = {
+    routes: edge.routes,
+    auth: edge.auth,
+    inbound: { prepare: () => Promise.reject(new Error('not asked for here')), produce: async () => [] },
+    ...over.ingest
   }
   const metrics = createMetrics()
   const server = createHttpServer(
@@ -142,7 +154,8 @@ export async function serve(over: Over = {}) {
       logger: over.logger ?? pino({ level: 'silent' }),
       metrics,
       checks: over.checks ?? (() => []),
-      ...(over.edge !== false && { edge })
+      ...(over.edge !== false && { edge }),
+      ...(over.ingest !== false && { ingest })
     }
   )
   const { port } = await server.start()
