@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
@@ -185,6 +184,6 @@ function createRecords(
       { ...kafka, topics: declared.filter(({ consumed }) => consumed).map(({ name }) => name) },
       kafkaDeps
     ),
-    sink: createKafkaSink({ ...kafka, instanceId: randomUUID() }, kafkaDeps)
+    sink: createKafkaSink(kafka, kafkaDeps)
   }
 }

@@ -84,6 +84,9 @@ const Stomp = group('STOMP over WebSocket.', {
 const Kafka = optionalGroup('Kafka. Absent: records stay in the memory of this process.', {
   brokers: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, description: 'host:port of some brokers.' }),
   clientId: text('baton', 'Name of this client in the logs of Kafka.'),
+  instanceId: optionalText(
+    'Name of this replica, the same after a restart and unlike that of any other running one. Default: a random one at each start.'
+  ),
   groupId: text('baton', 'Consumer group of all relays.'),
   startFrom: oneOf(['latest', 'earliest'], 'latest', 'Where a group without commits begins.'),
   isolation: oneOf(

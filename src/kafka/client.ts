@@ -11,6 +11,7 @@ import kafkajs, {
   type SASLOptions
 } from 'kafkajs'
 import type { Logger } from 'pino'
+import { mendAborted } from './aborted.ts'
 import { registerCodecs } from './codecs.ts'
 
 export interface KafkaClientOptions {
@@ -42,6 +43,7 @@ const BRISK_RETRIES = 4
 export function createKafkaClient(options: KafkaClientOptions, { logger }: { logger: Logger }): KafkaClient {
   registerCodecs()
   mendIdleTimer()
+  mendAborted()
   const { brokers, clientId, sasl, tls } = options
   const { DefaultPartitioner } = kafkajs.Partitioners
   const config: KafkaConfig = {

@@ -2,7 +2,8 @@ import type { Admin } from 'kafkajs'
 import type { Logger } from 'pino'
 import type { KafkaClient } from './client.ts'
 
-const SAY_EVERY_MS = 10_000
+/** What goes on is said again only then. */
+export const SAY_EVERY_MS = 10_000
 
 export interface LinkLog {
   /** Kafka does not answer: said at once, then each ten seconds. */

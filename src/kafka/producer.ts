@@ -8,15 +8,15 @@ import { createLanes, type Lane } from './lanes.ts'
 import { createAdminLink, createLinkLog, protocolError } from './link.ts'
 import { type Call, createQueue, offsetsIn } from './produce-queue.ts'
 import type { Topics } from './topics.ts'
-import { createTransactions } from './transactions.ts'
+import { createTransactions, isFenced } from './transactions.ts'
 
 // One producer, one send in flight: with several, one lost answer loses, doubles and swaps records. What arrives meanwhile is
 // the next batch. The producer is idempotent, so kafkajs's own retries of a send write nothing twice; after a failed send it is
 // discarded, and calls that still have time are sent again by a new one.
 
 export interface KafkaSinkOptions {
-  /** Unlike that of any other running process. */
-  instanceId: string
+  /** The name of this replica: the same after a restart, unlike that of any other running process. Default: a random one. */
+  instanceId?: string | undefined
   /** From `produce` to its rejection. */
   produceTimeoutMs: number
   /** Bytes that may wait. */
@@ -48,6 +48,8 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger, top
   let producer: Producer | undefined
   /** A send is without an answer for so long that Kafka counts as away; kafkajs still tries. */
   let late = false
+  let takingOver: Promise<void> | undefined
+  let takenOver = false
   let working: Promise<void> | undefined
   let closed: Promise<void> | undefined
   let arrived = Promise.withResolvers<void>()
@@ -65,6 +67,9 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger, top
         if (!prepared) await topics.ensure(admin)
         prepared = true
         producer ??= await connect()
+        takingOver ??= transactions.takeOver().then(() => {
+          takenOver = true
+        })
         await lanes.learn(queue.topics())
         link.found()
       } catch (error) {
@@ -137,7 +142,7 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger, top
     if (refusal && calls.length === 1) return calls[0]?.reject(refusal)
     if (refusal) for (const call of calls) call.alone = true
     else {
-      link.lost(error)
+      if (!isFenced(error)) link.lost(error)
       await delay(RETRY_MS)
     }
     queue.putBack(calls)
@@ -145,6 +150,7 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger, top
 
   async function drain(): Promise<void> {
     while (working || running.size > 0) await Promise.all([working, ...running.values()])
+    await takingOver
     await Promise.all([producer?.disconnect(), transactions.close(), admin.close()])
   }
 
@@ -163,7 +169,7 @@ export function createKafkaSink(options: KafkaSinkOptions, { client, logger, top
       return done
     },
     get ready() {
-      return producer !== undefined && !late && !closed
+      return producer !== undefined && takenOver && !late && !closed
     },
     close() {
       closed ??= drain()

@@ -1,14 +1,21 @@
+import { randomUUID } from 'node:crypto'
 import type { Producer, RecordMetadata, TopicMessages, Transaction } from 'kafkajs'
 import type { Logger } from 'pino'
 import { BatonError } from '../errors.ts'
 import type { KafkaClient } from './client.ts'
+import { protocolError, SAY_EVERY_MS } from './link.ts'
 
-// Records of several partitions, all or none: a small pool of transactional producers. Each has an id of its own that lives as
-// long as this process, so a new producer on the same id ends what the one before left open.
+// Records of several partitions, all or none: a small pool of transactional producers. Each has an id of its own, and a new
+// producer on the same id ends what the one before left open, be it of this process or of one before with the same name.
 
 export interface Transactions {
   /** How many more may run now. */
   readonly free: number
+  /**
+   * What a process of the same `instanceId` left open is aborted, and if it still runs it can commit no more. Resolves in any case;
+   * without a name that was given there is none before.
+   */
+  takeOver(): Promise<void>
   /**
    * Resolves once the transaction is committed.
    * @throws BatonError when it is not known whether it is; any other error: it is not, and may be tried again.
@@ -18,72 +25,100 @@ export interface Transactions {
 }
 
 export interface TransactionsOptions {
-  /** Unlike that of any other running process: begins the `transactional.id`. */
-  instanceId: string
+  /** Begins the `transactional.id`s: the same after a restart, unlike that of any other running process. Default: a random one. */
+  instanceId?: string | undefined
   produceTimeoutMs: number
 }
 
-const MAX_SLOTS = 4
-/** An open transaction blocks every read_committed reader of its partitions for as long. */
+const SLOTS = 4
+/** An open transaction blocks every read_committed reader of its partitions for as long, unless a takeover ends it. */
 const TRANSACTION_TIMEOUT_MS = 10_000
 
 interface Slot {
   transactionalId: string
-  producer?: Producer | undefined
+  producer?: Promise<Producer> | undefined
 }
 
 export function createTransactions(
-  options: TransactionsOptions,
+  { instanceId, produceTimeoutMs }: TransactionsOptions,
   deps: { client: KafkaClient; logger: Logger }
 ): Transactions {
   const { client, logger } = deps
-  const slots: Slot[] = []
-  const idle: Slot[] = []
+  const name = instanceId ?? randomUUID()
+  const slots: Slot[] = Array.from({ length: SLOTS }, (_, number) => ({ transactionalId: `${name}-${number}` }))
+  /** The one that rested longest is next: Kafka refuses a transaction while it still writes the markers of the one before. */
+  const idle = [...slots]
+  let saidAt = Number.NEGATIVE_INFINITY
 
-  /** The one that rested longest: Kafka refuses a transaction while it still writes the markers of the one before. */
-  function take(): Slot {
-    if (slots.length === MAX_SLOTS) return idle.shift() as Slot
-    const added: Slot = { transactionalId: `${options.instanceId}-${slots.length}` }
-    slots.push(added)
-    return added
+  async function connect(transactionalId: string): Promise<Producer> {
+    const producer = client.producer({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS })
+    try {
+      await producer.connect()
+      // kafkajs sends InitProducerId, which ends and fences what was before, with the first transaction only. An empty one never
+      // leaves the process otherwise.
+      const empty = await producer.transaction()
+      await empty.abort()
+      return producer
+    } catch (error) {
+      await producer.disconnect().catch(() => {})
+      throw error
+    }
   }
 
   async function begin(slot: Slot): Promise<Transaction> {
-    if (!slot.producer) {
-      const { transactionalId } = slot
-      slot.producer = client.producer({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS })
-      await slot.producer.connect()
-    }
-    return slot.producer.transaction()
+    slot.producer ??= connect(slot.transactionalId)
+    return (await slot.producer).transaction()
   }
 
-  /** After any error: what kafkajs still knows of the transaction is not to be trusted. */
   async function discard(slot: Slot): Promise<void> {
     const { producer } = slot
     slot.producer = undefined
-    await producer?.disconnect().catch(() => {})
+    await producer?.then(made => made.disconnect()).catch(() => {})
+  }
+
+  /** Where it fails, the next transaction of the slot does it, or Kafka itself after the transaction timeout. */
+  async function renew(slot: Slot): Promise<void> {
+    const discarded = discard(slot)
+    slot.producer = connect(slot.transactionalId)
+    try {
+      await slot.producer
+    } catch (error) {
+      logger.warn({ err: error }, 'a transaction may stay open until Kafka ends it')
+      await discard(slot)
+    }
+    await discarded
   }
 
   async function transact(slot: Slot, topicMessages: TopicMessages[]): Promise<RecordMetadata[]> {
     let transaction: Transaction | undefined
     try {
       transaction = await begin(slot)
-      const answer = await transaction.sendBatch({ acks: -1, timeout: options.produceTimeoutMs, topicMessages })
+      const answer = await transaction.sendBatch({ acks: -1, timeout: produceTimeoutMs, topicMessages })
       // kafkajs leaves partitions out when their leader moves in the midst of a send.
       if (!coversAll(answer, topicMessages)) throw new Error('Kafka did not acknowledge every partition')
       await commit(transaction)
       return answer
     } catch (error) {
-      if (!(error instanceof BatonError)) await transaction?.abort().catch(() => {})
-      await discard(slot)
+      // What kafkajs still knows of the transaction is not to be trusted, and unless Kafka ended it, it may be open.
+      await ((await isOver(transaction, error)) ? discard(slot) : renew(slot))
+      if (isFenced(error)) sayFenced(slot)
       throw error
     }
+  }
+
+  async function isOver(transaction: Transaction | undefined, error: unknown): Promise<boolean> {
+    if (!transaction || isFenced(error)) return true
+    return transaction.abort().then(
+      () => true,
+      () => false
+    )
   }
 
   async function commit(transaction: Transaction): Promise<void> {
     try {
       await transaction.commit()
     } catch (error) {
+      if (isFenced(error)) throw error
       logger.warn({ err: error }, 'a transaction may or may not be committed')
       throw new BatonError('KAFKA_UNAVAILABLE', 'it is not known whether the transaction was committed', {
         cause: error
@@ -91,12 +126,24 @@ export function createTransactions(
     }
   }
 
+  function sayFenced({ transactionalId }: Slot): void {
+    if (performance.now() - saidAt < SAY_EVERY_MS) return
+    saidAt = performance.now()
+    const why = instanceId
+      ? `took longer than ${TRANSACTION_TIMEOUT_MS} ms, or another process runs with kafka.instanceId "${instanceId}": give each replica a name of its own`
+      : `took longer than ${TRANSACTION_TIMEOUT_MS} ms`
+    logger.warn({ transactionalId }, `Kafka aborted a transaction, which is tried again: it ${why}`)
+  }
+
   return {
     get free() {
-      return MAX_SLOTS - slots.length + idle.length
+      return idle.length
+    },
+    async takeOver() {
+      if (instanceId) await Promise.all(slots.map(renew))
     },
     async send(topicMessages) {
-      const slot = take()
+      const slot = idle.shift() as Slot
       try {
         return await transact(slot, topicMessages)
       } finally {
@@ -107,6 +154,11 @@ export function createTransactions(
       await Promise.all(slots.map(discard))
     }
   }
+}
+
+/** Kafka has aborted the transaction, if there was one: another producer has its id, or it was open for too long. */
+export function isFenced(error: unknown): boolean {
+  return protocolError(error)?.type === 'INVALID_PRODUCER_EPOCH'
 }
 
 function coversAll(answer: RecordMetadata[], topicMessages: TopicMessages[]): boolean {

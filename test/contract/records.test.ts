@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import pino from 'pino'
 import { createKafkaClient } from '../../src/kafka/client.ts'
 import { createKafkaSource, type KafkaSourceOptions } from '../../src/kafka/consumer.ts'
@@ -37,7 +36,7 @@ recordContract('kafka', async () => {
   return {
     topic,
     source: createKafkaSource(options, deps),
-    sink: createKafkaSink({ instanceId: randomUUID(), produceTimeoutMs, produceQueueBytes: 1024 * 1024 }, deps),
+    sink: createKafkaSink({ produceTimeoutMs, produceQueueBytes: 1024 * 1024 }, deps),
     [Symbol.asyncDispose]: asyncDispose
   }
 })

@@ -8,7 +8,6 @@ import pino from 'pino'
 import { createKafkaClient, type KafkaClientOptions } from '../../src/kafka/client.ts'
 import { createAdminLink } from '../../src/kafka/link.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
-import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
 import { NO_TOPICS, withKafka } from '../support/kafka-client.ts'
 import { temporaryFolder } from '../support/processes.ts'
@@ -34,10 +33,7 @@ for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const)
       { ...options, brokers, sasl: Object.freeze({ mechanism, ...sasl }) },
       { logger: silent }
     )
-    const sink = createKafkaSink(
-      { ...options, instanceId: unique('i'), produceQueueBytes: 1e6 },
-      { client, logger: silent, topics: NO_TOPICS }
-    )
+    const sink = createKafkaSink({ ...options, produceQueueBytes: 1e6 }, { client, logger: silent, topics: NO_TOPICS })
     await sink.start()
     const [place] = await sink.produce([{ topic, key: 'k', value: Buffer.from('v'), headers: {} }])
     assert.equal(place?.offset, 0)
@@ -54,10 +50,7 @@ test('a wrong password is said in the log, without the password, and it is not r
     sasl: { mechanism: 'scram-sha-512', username: 'baton', password: 'not the secret word' }
   }
   const client = createKafkaClient(wrong, { logger })
-  const sink = createKafkaSink(
-    { ...options, instanceId: unique('i'), produceQueueBytes: 1e6 },
-    { client, logger, topics: NO_TOPICS }
-  )
+  const sink = createKafkaSink({ ...options, produceQueueBytes: 1e6 }, { client, logger, topics: NO_TOPICS })
   await sink.start()
   const said = () => lines.find(line => line.includes('"level":40') && /authentication/i.test(line))
   await waitFor(said, { what: 'a warning that authentication failed' })

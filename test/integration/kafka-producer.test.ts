@@ -1,56 +1,20 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import pino from 'pino'
-import { BatonError } from '../../src/errors.ts'
-import { createKafkaClient } from '../../src/kafka/client.ts'
-import { createKafkaSink } from '../../src/kafka/producer.ts'
-import { createTopics } from '../../src/kafka/topics.ts'
-import type { OutgoingRecord, RecordSink } from '../../src/ports.ts'
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
-import { type ConsumedMessage, NO_TOPICS, withKafka } from '../support/kafka-client.ts'
+import { type ConsumedMessage, withKafka } from '../support/kafka-client.ts'
+import { record, refusedWith, type SinkOptions, startSink as start, textOf } from '../support/kafka-sink.ts'
 import { waitFor } from '../support/wait.ts'
 
-const logger = pino({ level: process.env['BATON_TEST_LOG'] ?? 'silent' })
 const client = await withKafka()
-const sinks: RecordSink[] = []
-after(async () => {
-  await Promise.all(sinks.map(sink => sink.close()))
-  await client[Symbol.asyncDispose]()
-})
+after(() => client[Symbol.asyncDispose]())
 
-async function startSink({
-  brokers = client.brokers,
-  produceTimeoutMs = 10_000,
-  produceQueueBytes = 32 * 1024 * 1024,
-  topics = NO_TOPICS
-} = {}) {
-  const kafka = createKafkaClient({ brokers, clientId: 'test', produceTimeoutMs }, { logger })
-  const sink = createKafkaSink(
-    { instanceId: unique('instance'), produceTimeoutMs, produceQueueBytes },
-    { client: kafka, logger, topics }
-  )
-  sinks.push(sink)
-  await sink.start()
-  return sink
-}
-
-function record(
-  topic: string,
-  key: string | null,
-  value: string | Buffer,
-  more: Partial<OutgoingRecord> = {}
-): OutgoingRecord {
-  return { topic, key, value: Buffer.from(value), headers: {}, ...more }
-}
-
-const textOf = ({ value }: { value: Buffer | null }) => String(value)
-const refusedWith = (code: string) => (error: unknown) => error instanceof BatonError && error.code === code
+const startSink = (options: Partial<SinkOptions> = {}) => start({ brokers: client.brokers, ...options })
 
 test('every record comes out where its acknowledgement said, with its headers', async () => {
   const topic = await client.createTopic(3)
-  const sink = await startSink()
+  await using sink = await startSink()
   const produced = await Promise.all(
     Array.from({ length: 200 }, (_, i) =>
       sink.produce([record(topic, `k${i % 7}`, `v${i}`, { headers: { n: `${i}` } })])
@@ -68,7 +32,7 @@ test('every record comes out where its acknowledgement said, with its headers', 
 test('calls that run at once are written in call order for each key', async () => {
   const topic = await client.createTopic(4)
   const other = await client.createTopic(1)
-  const sink = await startSink()
+  await using sink = await startSink()
   const sent = Array.from({ length: 600 }, (_, i) => {
     const key = `k${i % 5}`
     const own = record(topic, key, `${i}`)
@@ -90,7 +54,7 @@ test('calls that run at once are written in call order for each key', async () =
 
 test('a key goes to the partition that kafkajs and the Java client choose', async () => {
   const topic = await client.createTopic(8)
-  const sink = await startSink()
+  await using sink = await startSink()
   const keys = Array.from({ length: 40 }, (_, i) => `방-${i}`)
   const ours = await Promise.all(keys.map(key => sink.produce([record(topic, key, 'x')])))
   await client.produce(
@@ -106,55 +70,16 @@ test('a key goes to the partition that kafkajs and the Java client choose', asyn
 
 test('records without a key use every partition', async () => {
   const topic = await client.createTopic(3)
-  const sink = await startSink()
+  await using sink = await startSink()
   const produced = await Promise.all(Array.from({ length: 30 }, () => sink.produce([record(topic, null, 'x')])))
   assert.deepEqual(new Set(produced.map(([place]) => place?.partition)), new Set([0, 1, 2]))
-})
-
-test('records of one call to two topics are all written, with the offsets of each', async () => {
-  const [a, b] = [await client.createTopic(2), await client.createTopic(1)]
-  const sink = await startSink()
-  const produced = await sink.produce([record(a, 'k', 'a0'), record(b, 'k', 'b0'), record(a, 'k', 'a1')])
-  assert.deepEqual(
-    produced.map(({ topic }) => topic),
-    [a, b, a]
-  )
-  assert.equal((produced[2]?.offset ?? 0) - (produced[0]?.offset ?? 0), 1)
-  assert.deepEqual((await client.consumeAll(a, 2)).map(textOf), ['a0', 'a1'])
-  assert.deepEqual((await client.consumeAll(b, 1)).map(textOf), ['b0'])
-})
-
-test('of a call that Kafka refuses in one topic, nothing is seen in the other', async () => {
-  const small = unique('test')
-  const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
-  await client.admin.createTopics({ topics: [{ topic: small, numPartitions: 1, configEntries }], waitForLeaders: true })
-  const other = await client.createTopic(1)
-  const sink = await startSink()
-  const refused = sink.produce([record(other, 'k', 'half'), record(small, 'k', Buffer.alloc(5000))])
-  const behind = sink.produce([record(other, 'k', 'behind')])
-  await assert.rejects(refused, refusedWith('BODY_TOO_LARGE'))
-  await behind
-  assert.deepEqual((await client.consumeAll(other, 1)).map(textOf), ['behind'])
-})
-
-test('records of one call to one partition need no transaction: their offsets follow each other', async () => {
-  const topic = await client.createTopic(3)
-  const sink = await startSink()
-  await sink.produce([record(topic, 'k', '0')])
-  const produced = await sink.produce([record(topic, 'k', '1'), record(topic, 'k', '2'), record(topic, 'k', '3')])
-  // A transaction's control record would lie between this and the next.
-  const [next] = await sink.produce([record(topic, 'k', '4')])
-  assert.deepEqual(
-    [...produced, next].map(place => place?.offset),
-    [1, 2, 3, 4]
-  )
 })
 
 test('a record over the limit of its topic is refused alone, those beside it are written', async () => {
   const topic = unique('test')
   const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
   await client.admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }], waitForLeaders: true })
-  const sink = await startSink()
+  await using sink = await startSink()
   const results = await Promise.allSettled([
     sink.produce([record(topic, 'k', 'before')]),
     sink.produce([record(topic, 'k', Buffer.alloc(5000))]),
@@ -171,7 +96,7 @@ test('a record over the limit of its topic is refused alone, those beside it are
 test('a topic that Kafka does not have is refused by name and not created', async () => {
   const topic = await client.createTopic(1)
   const missing = unique('missing')
-  const sink = await startSink()
+  await using sink = await startSink()
   const refused = sink.produce([record(missing, 'k', 'x')])
   const written = sink.produce([record(topic, 'k', 'x')])
   await assert.rejects(refused, new RegExp(missing))
@@ -182,9 +107,7 @@ test('a topic that Kafka does not have is refused by name and not created', asyn
 test('a declared topic that is missing is created by a sink alone, and what is produced meanwhile waits for it', async () => {
   const topic = unique('declared')
   const declared = [{ name: topic, partitions: 2, replicationFactor: 1 }]
-  const sink = await startSink({
-    topics: createTopics(declared, { logger, onFatal: error => assert.fail(String(error)) })
-  })
+  await using sink = await startSink({ declared })
   const written = await sink.produce([record(topic, 'k', 'x')])
   assert.equal(written[0]?.offset, 0)
   assert.equal((await client.admin.fetchTopicOffsets(topic)).length, 2)
@@ -192,7 +115,7 @@ test('a declared topic that is missing is created by a sink alone, and what is p
 
 test('a topic deleted behind its back does not take the others down', async () => {
   const [deleted, topic] = [await client.createTopic(1), await client.createTopic(1)]
-  const sink = await startSink({ produceTimeoutMs: 3000 })
+  await using sink = await startSink({ produceTimeoutMs: 3000 })
   await sink.produce([record(deleted, 'k', 'x')])
   await client.admin.deleteTopics({ topics: [deleted] })
   await assert.rejects(sink.produce([record(deleted, 'k', 'x')]), refusedWith('KAFKA_UNAVAILABLE'))
@@ -202,7 +125,7 @@ test('a topic deleted behind its back does not take the others down', async () =
 
 test('more than may wait is refused at once, and what waits is written', async () => {
   const topic = await client.createTopic(1)
-  const sink = await startSink({ produceQueueBytes: 10_000 })
+  await using sink = await startSink({ produceQueueBytes: 10_000 })
   const taken = sink.produce([record(topic, 'k', Buffer.alloc(9000, 'a'))])
   await assert.rejects(sink.produce([record(topic, 'k', Buffer.alloc(2000))]), refusedWith('PRODUCE_QUEUE_FULL'))
   await taken
@@ -211,7 +134,7 @@ test('more than may wait is refused at once, and what waits is written', async (
 
 test('close writes what was taken and takes nothing more', async () => {
   const topic = await client.createTopic(1)
-  const sink = await startSink()
+  await using sink = await startSink()
   const taken = Array.from({ length: 50 }, (_, i) => sink.produce([record(topic, 'k', `${i}`)]))
   await sink.close()
   assert.equal((await Promise.all(taken)).length, 50)
@@ -222,7 +145,7 @@ test('while Kafka is stopped a call ends at the produce timeout; then all goes o
   await using kafka = await startKafka()
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(1)
-  const sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 1500 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 1500 })
   await sink.produce([record(topic, 'k', 'before')])
   await kafka.stop()
   const from = performance.now()
@@ -238,14 +161,13 @@ test('while Kafka is stopped a call ends at the produce timeout; then all goes o
     values.filter(value => value !== 'lost'),
     ['before', 'a', 'b', 'c']
   )
-  await sink.close()
 })
 
 test('a short absence of Kafka costs a call time only: nothing is lost, doubled or swapped', async () => {
   await using kafka = await startKafka()
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(2)
-  const sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 20_000 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 20_000 })
   await sink.produce([record(topic, 'k', 'first')])
   let stop = false
   const sent: Promise<unknown>[] = []
@@ -272,14 +194,13 @@ test('a short absence of Kafka costs a call time only: nothing is lost, doubled 
       order.toSorted((a, b) => a - b)
     )
   }
-  await sink.close()
 })
 
 test('an answer that never comes does not write a record twice', async () => {
   await using kafka = await startKafka()
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(1)
-  const sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
   await sink.produce([record(topic, 'k', '0')])
   await kafka.pause()
   const sent = ['1', '2', '3'].map(value => sink.produce([record(topic, 'k', value)]))
@@ -294,7 +215,6 @@ test('an answer that never comes does not write a record twice', async () => {
   await sink.produce([record(topic, 'k', '4')])
   assert.deepEqual((await own.consumeAll(topic, 5)).map(textOf), ['0', '1', '2', '3', '4'])
   assert.equal((await own.admin.fetchTopicOffsets(topic))[0]?.high, '5')
-  await sink.close()
 })
 
 test('Kafka away at start: calls wait for it', async () => {
@@ -302,19 +222,18 @@ test('Kafka away at start: calls wait for it', async () => {
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(1)
   await kafka.stop()
-  const sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
   const waiting = sink.produce([record(topic, 'k', 'patient')])
   assert.equal(sink.ready, false)
   await kafka.restart()
   assert.equal((await waiting)[0]?.offset, 0)
-  await sink.close()
 })
 
 test('one of three brokers killed in the midst of sends: nothing is lost, doubled or swapped', async () => {
   await using kafka = await startKafka({ brokers: 3 })
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(6, 3)
-  const sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
   const sent: Promise<unknown>[] = []
   const send = (count: number) => {
     for (let i = 0; i < count; i++) sent.push(sink.produce([record(topic, `k${i % 24}`, `${sent.length}`)]))
@@ -333,5 +252,4 @@ test('one of three brokers killed in the midst of sends: nothing is lost, double
       order.toSorted((a, b) => a - b)
     )
   }
-  await sink.close()
 })

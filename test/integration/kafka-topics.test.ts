@@ -126,7 +126,7 @@ async function deadLetterTo(topic: string) {
     { brokers: client.brokers, clientId: 'test', produceTimeoutMs: 5000 },
     { logger: silent }
   )
-  const options = { instanceId: unique('instance'), produceTimeoutMs: 5000, produceQueueBytes: 1_000_000 }
+  const options = { produceTimeoutMs: 5000, produceQueueBytes: 1_000_000 }
   const sink = createKafkaSink(options, { client: kafka, logger: silent, topics: NO_TOPICS })
   await sink.start()
   return { deadLetter: createDeadLetter({ topic, groupId: 'foo' }, { sink }), sink }
