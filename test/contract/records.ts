@@ -123,6 +123,12 @@ export function recordContract(name: string, make: () => Promise<RecordHarness>)
     )
   })
 
+  it('round-robin takes one partition after the other, whatever the key', async ({ sink, to }) => {
+    const calls = Array.from({ length: 9 }, () => sink.produce([to({ key: 'k', partition: 'round-robin' })]))
+    const partitions = (await Promise.all(calls)).flat().map(({ partition }) => partition)
+    assert.deepEqual(partitions.toSorted(), [0, 0, 0, 1, 1, 1, 2, 2, 2])
+  })
+
   it('records of one partition come in the order of the calls, in batches that say what they cover', async ({
     sink,
     keeper,

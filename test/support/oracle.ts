@@ -1,15 +1,28 @@
 import assert from 'node:assert/strict'
-import type { KafkaClient } from './kafka-client.ts'
+import type { ConsumedMessage, KafkaClient } from './kafka-client.ts'
 import type { Follower } from './stomp-follower.ts'
 import { waitFor } from './wait.ts'
 
 // What is true is what Kafka holds: every reader of a room must have just that, in the order of its partition, once.
 
-/** The records of a topic by where `/topic/{+key}` delivers them, as another program reads them. */
-export async function recordsByRoom(kafka: KafkaClient, topic: string): Promise<Map<string, string[]>> {
+/** How many records a topic holds. */
+export async function recordCount(kafka: KafkaClient, topic: string): Promise<number> {
   const offsets = await kafka.admin.fetchTopicOffsets(topic)
-  const count = offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
-  const rooms = Map.groupBy(await kafka.consumeAll(topic, count), ({ key }) => `/topic/${key}`)
+  return offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
+}
+
+/** All records of a topic as another program reads them, each partition in its order. */
+export async function recordsOf(kafka: KafkaClient, topic: string): Promise<ConsumedMessage[]> {
+  return kafka.consumeAll(topic, await recordCount(kafka, topic))
+}
+
+/** The values of the records of a topic by the destination that delivers each key; default: `/topic/{+key}`. */
+export async function recordsByRoom(
+  kafka: KafkaClient,
+  topic: string,
+  destinationOf = (key: string) => `/topic/${key}`
+): Promise<Map<string, string[]>> {
+  const rooms = Map.groupBy(await recordsOf(kafka, topic), ({ key }) => destinationOf(`${key}`))
   return new Map([...rooms].map(([room, records]) => [room, records.map(({ value }) => `${value}`)]))
 }
 
