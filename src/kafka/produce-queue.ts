@@ -177,7 +177,7 @@ function timedOut(records: OutgoingRecord[], timeoutMs: number): BatonError {
 }
 
 function noSuchPlace({ topic, partition }: OutgoingRecord): BatonError {
-  const what = partition === undefined ? `topic "${topic}"` : `partition ${partition} of topic "${topic}"`
+  const what = typeof partition === 'number' ? `partition ${partition} of topic "${topic}"` : `topic "${topic}"`
   return new BatonError(
     'KAFKA_UNAVAILABLE',
     `Kafka does not have ${what}: declare it in the configuration, or create it`
