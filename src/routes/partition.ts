@@ -1,6 +1,7 @@
 import type { SendConfig } from '../config/normalize.ts'
 import type { OutgoingRecord } from '../ports.ts'
 import type { Lookup } from './projection.ts'
+import { scalarText } from './record.ts'
 import { invalid } from './send-record.ts'
 
 /** Which partition a record goes to. */
@@ -28,11 +29,10 @@ export function compilePartition(rule: SendConfig['partition'], partitions: numb
   return {
     names: [name],
     choose(lookup, pointer) {
-      const value = lookup(name)
-      const whole =
-        typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'string' && WHOLE.test(value)
-      if (!whole) throw invalid(pointer(name), `must be a whole number: its partition is ${rule}`)
-      return Number(((BigInt(value as number | string) % divisor) + divisor) % divisor)
+      const text = scalarText(lookup(name))
+      if (text === undefined || !WHOLE.test(text))
+        throw invalid(pointer(name), `must be a whole number: its partition is ${rule}`)
+      return Number(((BigInt(text) % divisor) + divisor) % divisor)
     }
   }
 }

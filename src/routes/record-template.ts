@@ -81,7 +81,7 @@ export function compileRecordTemplate(config: RecordConfig, context: RecordTempl
   function contentOf(draft: Draft, { lookup, pointer }: Scope): { json: unknown; bytes: Buffer } {
     if (value) return { json: undefined, bytes: Buffer.from(textOf(value, lookup, pointer)) }
     if (!body && !set) return { json: draft.json, bytes: draft.body }
-    const base = body ? body.apply(lookup) : exactly(draft)
+    const base = body ? body.apply(lookup) : draft.json
     if (set && (typeof base !== 'object' || base === null || Array.isArray(base))) {
       throw new BatonError('INVALID_BODY', 'the body must be a JSON object')
     }
@@ -99,7 +99,8 @@ export function compileRecordTemplate(config: RecordConfig, context: RecordTempl
     needsJson: Boolean(body || set || forEach) || fromBody.some(isField),
     keeps: member => !value && !body && !Object.hasOwn(config.set ?? {}, member),
 
-    *stamp(draft, sender, now) {
+    *stamp(came, sender, now) {
+      const draft = body || set ? { ...came, json: exactly(came) } : came
       const lookup = lookupOf(draft, sender, now, topic)
       for (const scope of scopesOf(draft, lookup, forEach)) {
         requireAll(asked, scope.lookup, scope.pointer)

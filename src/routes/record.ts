@@ -73,12 +73,16 @@ export function field(json: unknown, path: string): unknown {
   return value
 }
 
+/** Numbers kept as they were written, see `exactly`; not in TypeScript's types. */
+const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is { rawJSON: string } }
+
 /** A scalar as text; undefined for anything else, and for an integer that JSON numbers cannot tell from its neighbours. */
 export function scalarText(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return String(value)
-  if (typeof value !== 'number') return undefined
-  return Number.isSafeInteger(value) || !Number.isInteger(value) ? String(value) : undefined
+  const number = isRawJSON(value) ? Number(value.rawJSON) : value
+  if (typeof number !== 'number') return undefined
+  return Number.isSafeInteger(number) || !Number.isInteger(number) ? String(number) : undefined
 }
 
 function routable(value: unknown, name: string): string {

@@ -59,6 +59,17 @@ describe('a SEND on its way to Kafka', () => {
     assert.match(String(value), /"id":12345678901234567890,"x":1e400,"s":"12345678901234567890"/)
   })
 
+  test('takes them so into another body, and a record for each of them', async () => {
+    const body = { roomId: '{roomId}', by: '{memberId}', id: '{item.id}', text: 'room {roomId}' }
+    const files = { ...chat, send: { destination: '/pub', forEach: 'files', key: '{roomId}', body } }
+    const { send } = wayIn({ routes: { files } })
+    const { value, key } = await sent(
+      send('/pub', { body: '{"roomId":1e2,"memberId":1234567890123456789,"files":[{"id":9007199254740993}]}' })
+    )
+    assert.equal(key, '100')
+    assert.equal(String(value), '{"roomId":1e2,"by":1234567890123456789,"id":9007199254740993,"text":"room 100"}')
+  })
+
   test('may get another body', async () => {
     const send = { destination: '/pub/{roomId}', body: { roomId: '{roomId}', text: '{message.text}' } }
     const { send: sendTo } = wayIn({ routes: { chat: { ...chat, send } } })
