@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { parse } from 'yaml'
 import { variables } from '../../src/config/env.ts'
 import { Settings } from '../../src/config/settings.ts'
 import { ERRORS } from '../../src/errors.ts'
@@ -12,7 +13,7 @@ import { launch } from '../support/processes.ts'
 import { faultsOf } from '../unit/config-of.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const FILES = globSync('{*.md,docs/*.md,src/stomp/*.md}', { cwd: ROOT })
+const FILES = globSync('{*.md,docs/**/*.md,src/stomp/*.md}', { cwd: ROOT })
 const SNIPPET_DEADLINE_MS = 10_000
 
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8')
@@ -124,10 +125,24 @@ describe('the documents', () => {
     }
   })
 
+  test('name tests that are there', () => {
+    const named = FILES.flatMap(file => [...read(file).matchAll(/\| `(test\/\S+\.test\.ts)`: (.+) \|$/gm)])
+    assert.ok(named.length > 15)
+    for (const [row, file = '', words = ''] of named) assert.ok(read(file).includes(words), row)
+  })
+
   test('hold examples of configurations that are valid', () => {
     const examples = FILES.flatMap(file => blocks(file, 'yaml').map(text => ({ file, text })))
     assert.ok(examples.length > 5)
     for (const { file, text } of examples) assert.deepEqual(faultsOf(text), [], `${file}:\n${text}`)
+  })
+
+  test('show of each preset what is in it', () => {
+    for (const page of globSync('docs/presets/*.md', { cwd: ROOT })) {
+      const [shown = ''] = blocks(page, 'yaml')
+      const preset = parse(read(`config/presets/${basename(page, '.md')}.yaml`))
+      assert.partialDeepStrictEqual(preset.routes, parse(shown).routes, page)
+    }
   })
 })
 
