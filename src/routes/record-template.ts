@@ -6,7 +6,7 @@ import { isReservedHeader } from './headers.ts'
 import { compilePartition } from './partition.ts'
 import { compileProjection, compileText, compileTexts, type Lookup, type Text } from './projection.ts'
 import { field, isField } from './record.ts'
-import { type Draft, exactly, invalid, lookupOf, provenNames, requireAll, type Sender } from './send-record.ts'
+import { type Draft, exactly, invalid, lookupOf, provenNames, requireAll, type Sender, tooDeep } from './send-record.ts'
 
 // How one SEND becomes a record, or with `forEach` one for each item of a list.
 
@@ -89,7 +89,7 @@ export function compileRecordTemplate(config: RecordConfig, context: RecordTempl
     try {
       return { json, bytes: Buffer.from(JSON.stringify(json)) }
     } catch {
-      throw new BatonError('INVALID_BODY', 'the body is nested too deeply')
+      throw tooDeep()
     }
   }
 

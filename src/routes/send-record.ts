@@ -113,12 +113,21 @@ export function provenNames(
   }
 }
 
-/** The body's JSON again, with every number that JavaScript cannot hold kept as it was written. */
+/** The body's JSON again, with every number that JavaScript cannot hold kept as it was written. @throws BatonError INVALID_BODY */
 export function exactly({ json, body }: Draft): unknown {
   const text = body.toString()
   if (!/\d{16}|\d[eE]/.test(text)) return json
   const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
   const keep = (_: string, value: unknown, context?: { source: string }) =>
     typeof value === 'number' && context && String(value) !== context.source ? rawJSON(context.source) : value
-  return JSON.parse(text, keep)
+  try {
+    return JSON.parse(text, keep)
+  } catch {
+    throw tooDeep()
+  }
+}
+
+/** Parsed without a word, but too deep for whatever walks over it. */
+export function tooDeep(): BatonError {
+  return new BatonError('INVALID_BODY', 'the body is nested too deeply')
 }

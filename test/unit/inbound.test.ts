@@ -99,8 +99,9 @@ describe('a SEND on its way to Kafka', () => {
       { routes: { chat: { ...chat, send: { destination: '/pub', set: { at: '{now}' } } } } },
       1_000_000
     )
-    const deep = `{"roomId":1,"a":${'['.repeat(400_000)}${']'.repeat(400_000)}}`
-    await refused(send('/pub', { body: deep }), 'INVALID_BODY', /nested/)
+    const deep = (core: string) => `{"roomId":1,"a":${'['.repeat(400_000)}${core}${']'.repeat(400_000)}}`
+    for (const core of ['', '1234567890123456789'])
+      await refused(send('/pub', { body: deep(core) }), 'INVALID_BODY', /nested/)
     await refused(send('/pub', { body: 'x'.repeat(1_000_001) }), 'BODY_TOO_LARGE', /1000001 bytes, at most 1000000/)
   })
 
