@@ -91,8 +91,13 @@ export function createRoutes(config: Config['routes']): Routes {
     all: table.map(({ route }) => route),
 
     resolve(record) {
-      const view = viewRecord(record)
-      return (byTopic.get(record.topic) ?? []).map(({ route, resolve }) => ({ route, ...resolve(view) }))
+      const routes = byTopic.get(record.topic) ?? []
+      const view = viewRecord(
+        record,
+        undefined,
+        routes.some(({ projects }) => projects)
+      )
+      return routes.map(({ route, resolve }) => ({ route, ...resolve(view) }))
     },
 
     subscribable(destination) {

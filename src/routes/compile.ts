@@ -23,6 +23,8 @@ export interface WayOut {
   destination: Template
   /** Templates with each name replaced by its place in the destination: equal where they give the same texts. */
   shape: { channel: string; destination: string }
+  /** Writes JSON of what it reads. */
+  projects: boolean
   /** @throws Unroutable */
   resolve(view: RecordView): { channel: string; hidden: boolean; headers: string; body: Buffer }
 }
@@ -70,7 +72,7 @@ function compileOut(config: RouteConfig, faults: Faults): WayOut | undefined {
   const shapeOf = ({ parts }: Template) =>
     parts.map(part => (typeof part === 'string' ? part : `{${part.rest ? '+' : ''}${placeOf(part.name)}}`)).join('')
   const shape = { channel: shapeOf(channel), destination: shapeOf(destination) }
-  return { topic: topic.name, channel, destination, shape, resolve }
+  return { topic: topic.name, channel, destination, shape, projects: config.message?.body !== undefined, resolve }
 }
 
 /** How a record becomes a message: its address first, so what cannot be routed is known before anything is made of it. */

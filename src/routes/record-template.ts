@@ -6,7 +6,17 @@ import { isReservedHeader } from './headers.ts'
 import { compilePartition } from './partition.ts'
 import { compileProjection, compileText, compileTexts, type Lookup, type Text } from './projection.ts'
 import { field, isField } from './record.ts'
-import { type Draft, exactly, invalid, lookupOf, provenNames, requireAll, type Sender, tooDeep } from './send-record.ts'
+import {
+  type Draft,
+  exactly,
+  invalid,
+  lookupOf,
+  pointerTo,
+  provenNames,
+  requireAll,
+  type Sender,
+  tooDeep
+} from './send-record.ts'
 
 // How one SEND becomes a record, or with `forEach` one for each item of a list.
 
@@ -146,17 +156,16 @@ function checkNames(names: readonly string[], given: readonly string[]): void {
 }
 
 function* scopesOf({ json }: Draft, lookup: Lookup, forEach: string | undefined): Iterable<Scope> {
-  const pointer = (name: string) => `/${name.replaceAll('.', '/')}`
-  if (forEach === undefined) return yield { lookup, pointer }
+  if (forEach === undefined) return yield { lookup, pointer: pointerTo }
   const items = field(json, forEach)
   if (!Array.isArray(items) || items.length === 0)
-    throw invalid(pointer(forEach), 'must be a list with an item at least: each becomes a record')
+    throw invalid(pointerTo(forEach), 'must be a list with an item at least: each becomes a record')
   for (const [index, item] of items.entries()) {
-    const at = `${pointer(forEach)}/${index}`
+    const at = `${pointerTo(forEach)}/${index}`
     yield {
       lookup: name =>
         name === 'item' ? item : ITEM.test(name) ? field(item, name.slice('item.'.length)) : lookup(name),
-      pointer: name => (ITEM.test(name) ? `${at}${pointer(name).slice('/item'.length)}` : pointer(name))
+      pointer: name => (ITEM.test(name) ? `${at}${pointerTo(name).slice('/item'.length)}` : pointerTo(name))
     }
   }
 }

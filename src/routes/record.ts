@@ -30,8 +30,11 @@ export interface RecordView {
   routable(name: string): string
 }
 
-/** @param json the value's content, where the caller has parsed it already. */
-export function viewRecord(record: PlacedRecord, json?: unknown): RecordView {
+/**
+ * @param json the value's content, where the caller has parsed it already.
+ * @param exact keeps numbers that JavaScript cannot hold as they were written, for who writes JSON of them again.
+ */
+export function viewRecord(record: PlacedRecord, json?: unknown, exact = false): RecordView {
   let content = json
   // No getter: one of those in a literal costs more than all the rest of a view.
   const view = { record, parsed: json !== undefined, lookup, routable: (name: string) => routable(lookup(name), name) }
@@ -47,7 +50,7 @@ export function viewRecord(record: PlacedRecord, json?: unknown): RecordView {
       return header && utf8(header[1], name)
     }
     if (!view.parsed) {
-      content = parse(record.value, name)
+      content = parse(record.value, name, exact)
       view.parsed = true
     }
     return field(content, name)
@@ -73,8 +76,19 @@ export function field(json: unknown, path: string): unknown {
   return value
 }
 
-/** Numbers kept as they were written, see `exactly`; not in TypeScript's types. */
-const { isRawJSON } = JSON as unknown as { isRawJSON(value: unknown): value is { rawJSON: string } }
+/** Not yet in TypeScript's types. */
+const { rawJSON, isRawJSON } = JSON as unknown as {
+  rawJSON(text: string): unknown
+  isRawJSON(value: unknown): value is { rawJSON: string }
+}
+
+/** JSON whose numbers, where JavaScript cannot hold them, are kept as they were written. @throws SyntaxError, RangeError */
+export function parseExactly(text: string): unknown {
+  if (!/\d{16}|\d[eE]/.test(text)) return JSON.parse(text)
+  const keep = (_: string, value: unknown, context?: { source: string }) =>
+    typeof value === 'number' && context && String(value) !== context.source ? rawJSON(context.source) : value
+  return JSON.parse(text, keep)
+}
 
 /** A scalar as text; undefined for anything else, and for an integer that JSON numbers cannot tell from its neighbours. */
 export function scalarText(value: unknown): string | undefined {
@@ -95,12 +109,12 @@ function routable(value: unknown, name: string): string {
   return text
 }
 
-function parse(value: Buffer | null, name: string): unknown {
+function parse(value: Buffer | null, name: string, exact: boolean): unknown {
   if (value === null)
     throw new Unroutable('NO_VALUE', `the record has no value (a tombstone), the route needs {${name}}`)
   if (!isUtf8(value)) throw new Unroutable('BAD_JSON', `the value is not UTF-8, the route needs {${name}} of it`)
   try {
-    return JSON.parse(value.toString())
+    return exact ? parseExactly(value.toString()) : JSON.parse(value.toString())
   } catch {
     // The parser's own message quotes the payload.
     throw new Unroutable('BAD_JSON', `the value is not JSON, the route needs {${name}} of it`)

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { BatonError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports.ts'
 import type { Lookup } from './projection.ts'
-import { field, headerName, isClaim, isHeader, Unroutable, viewRecord } from './record.ts'
+import { field, headerName, isClaim, isField, isHeader, parseExactly, Unroutable, viewRecord } from './record.ts'
 
 // The steps by which a SEND becomes a record. No message here quotes a body.
 
@@ -60,6 +60,9 @@ export function lookupOf(draft: Draft, { name: senderName, claims }: Sender, now
   }
 }
 
+/** The JSON pointer (RFC 6901) to what a name reads. */
+export const pointerTo = (name: string): string => `/${name.replaceAll('.', '/')}`
+
 /** @param pointer of the member (RFC 6901), which a client gets apart from the detail too. */
 export function invalid(pointer: string, what: string): BatonError {
   return new BatonError('INVALID_BODY', `${pointer} ${what}`, { extra: { pointer } })
@@ -100,28 +103,24 @@ export function provenNames(
   // Kafka chooses the partition later.
   const names = routeNames.filter(name => name !== 'partition').map(name => [name, routable(name)] as const)
   const other = names.find(([name, value]) => Object.hasOwn(given, name) && given[name] !== value)
-  if (other) throw invalid(`/${other[0].replaceAll('.', '/')}`, 'is not that of the destination')
+  if (other) throw invalid(pointerTo(other[0]), 'is not that of the destination')
   return Object.fromEntries(names)
 
   function routable(name: string): string {
     try {
       return view.routable(name)
     } catch (error) {
-      if (error instanceof Unroutable) throw new BatonError('INVALID_BODY', error.detail)
+      if (error instanceof Unroutable)
+        throw new BatonError('INVALID_BODY', error.detail, isField(name) ? { extra: { pointer: pointerTo(name) } } : {})
       throw error
     }
   }
 }
 
-/** The body's JSON again, with every number that JavaScript cannot hold kept as it was written. @throws BatonError INVALID_BODY */
-export function exactly({ json, body }: Draft): unknown {
-  const text = body.toString()
-  if (!/\d{16}|\d[eE]/.test(text)) return json
-  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
-  const keep = (_: string, value: unknown, context?: { source: string }) =>
-    typeof value === 'number' && context && String(value) !== context.source ? rawJSON(context.source) : value
+/** The body's JSON again, with every number as it was written. @throws BatonError INVALID_BODY */
+export function exactly({ body }: Draft): unknown {
   try {
-    return JSON.parse(text, keep)
+    return parseExactly(body.toString())
   } catch {
     throw tooDeep()
   }

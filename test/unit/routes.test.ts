@@ -88,6 +88,13 @@ describe('a record on its way to channels', () => {
     assert.deepEqual(routes.resolve(record('topic', { key: 'a', value: null }))[0]?.body, Buffer.alloc(0))
   })
 
+  test('a projection keeps numbers as they were written, and still routes by what JSON holds exactly', () => {
+    const routes = routesOf({ chat: { ...chat, message: { body: { id: '{id}', price: '{price}' } } } })
+    const value = '{"roomId":1,"id":9007199254740993,"price":1e2}'
+    assert.equal(`${routes.resolve(record('chat', { value }))[0]?.body}`, '{"id":9007199254740993,"price":1e2}')
+    assert.equal(unroutable(routes, 'chat', { value: '{"roomId":9007199254740993}' }).code, 'INVALID_FIELD')
+  })
+
   test('what cannot be routed says what is wrong and quotes nothing', () => {
     const routes = routesOf({ chat, passThrough })
     const cases: [given: Given, code: string][] = [
