@@ -130,6 +130,10 @@ export interface Append {
   published: Buffer
   /** What the log keeps instead: the same entry without its body. */
   logged?: Buffer
+  /**
+   * How many entries the log keeps. 0: publish only, the bytes as they are: no log and no position. Fenced like any other,
+   * and not published again after a rewind (I5): readers of such a channel have nothing to know a duplicate by.
+   */
   logSize: number
   logTtlMs: number
 }

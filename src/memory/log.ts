@@ -48,11 +48,11 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
   let sweep: NodeJS.Timeout | undefined
 
   function append(chunk: Chunk): Appended {
-    const { source, expect, upTo, appends } = chunk
+    const { source, expect, upTo, again, appends } = chunk
     const fence = fences.get(source)
     const last = fence ?? -1
     if (last < expect) return { behind: true, fence }
-    const fresh = appends.filter(({ offset }) => offset > last)
+    const fresh = appends.filter(({ offset, logSize }) => offset > (logSize === 0 ? Math.max(last, again) : last))
     for (const each of fresh) write(chunk, each)
     fences.set(source, Math.max(last, upTo))
     return { behind: false, fence: Math.max(last, upTo), skipped: appends.length - fresh.length }
@@ -60,6 +60,7 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
 
   function write({ source, again, token }: Chunk, append: Append): void {
     const { channel: name, offset, published, logged, logSize, logTtlMs } = append
+    if (logSize === 0) return bus.publish(name, published)
     const channel = find(name) ?? open(token)
     // Acknowledged before, then lost (I5).
     if (offset <= again) channel.epoch = token

@@ -4,7 +4,7 @@
 -- script where it has no memory left or is a replica.
 -- KEYS: fence, then log and meta of each channel.
 -- ARGV: source, expect, upTo, again, token, number of channels;
---       of each channel: bus channel, log size, log ttl, meta ttl (ms);
+--       of each channel: bus channel, log size (0: publish only), log ttl, meta ttl (ms);
 --       of each append: channel (1 …), offset, published, logged ('' = as published).
 -- Returns: 1 written or 0 behind, the fence (nil: absent), appends skipped.
 local source, token = ARGV[1], ARGV[5]
@@ -22,17 +22,21 @@ for k = 1, channels do
   if not redis.acl_check_cmd('PUBLISH', c.bus, '') then
     return redis.error_reply('NOPERM this user may not publish to the channel ' .. c.bus)
   end
-  redis.call('LLEN', log)
-  local position = redis.call('HMGET', meta, 'e', 's')
-  if position[1] then c.epoch, c.seq = position[1], tonumber(position[2])
-  else c.epoch, c.seq, c.orphan = token, 0, true end
+  if c.size > 0 then
+    redis.call('LLEN', log)
+    local position = redis.call('HMGET', meta, 'e', 's')
+    if position[1] then c.epoch, c.seq = position[1], tonumber(position[2])
+    else c.epoch, c.seq, c.orphan = token, 0, true end
+  end
   C[k] = c
 end
 
 local skipped = 0
 for i = 7 + 4 * channels, #ARGV, 4 do
   local c, offset = C[tonumber(ARGV[i])], tonumber(ARGV[i + 1])
-  if offset <= last then skipped = skipped + 1
+  -- Nobody heals from what is only published, so what was acknowledged before is not published again.
+  if offset <= last or (c.size == 0 and offset <= again) then skipped = skipped + 1
+  elseif c.size == 0 then redis.call('PUBLISH', c.bus, ARGV[i + 2])
   else
     -- A log without its meta cannot be continued.
     if c.orphan then redis.call('DEL', c.log); c.orphan = false end
@@ -42,7 +46,7 @@ for i = 7 + 4 * channels, #ARGV, 4 do
     local head = 'B1 ' .. c.epoch .. ' ' .. string.format(number, c.seq) .. ' '
     local logged = ARGV[i + 3]
     redis.call('PUBLISH', c.bus, head .. ARGV[i + 2])
-    if c.size > 0 then redis.call('RPUSH', c.log, head .. (logged == '' and ARGV[i + 2] or logged)) end
+    redis.call('RPUSH', c.log, head .. (logged == '' and ARGV[i + 2] or logged))
   end
 end
 
@@ -51,7 +55,7 @@ for k = 1, channels do
   if c.offset then
     redis.call('HSET', c.meta, 'e', c.epoch, 's', string.format(number, c.seq), 'c', source .. ' ' .. c.offset, source, c.offset)
     redis.call('PEXPIRE', c.meta, c.metaMs)
-    if c.size > 0 then redis.call('LTRIM', c.log, -c.size, -1) end
+    redis.call('LTRIM', c.log, -c.size, -1)
     redis.call('PEXPIRE', c.log, c.logMs)
   end
 end

@@ -204,11 +204,41 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
     assert.equal(none.head.position?.seq, 12)
   })
 
-  it('a log of size 0 keeps positions and no entry', async ({ log }) => {
-    await log.append(chunk([append('a', 0, 'x', { logSize: 0 }), append('a', 1, 'x', { logSize: 0 })]))
-    const { head, entries } = await log.read('a')
-    assert.deepEqual(entries, [])
-    assert.equal(head.position?.seq, 2)
+  it('without a log an append is published byte for byte, beside others, and leaves nothing behind', async ({
+    log,
+    createFeed
+  }) => {
+    const { payloads, received } = await listen(createFeed(), 'a', 'only')
+    const bytes = Buffer.from([0, 255, 10, 0xc3, 0x28])
+    const only = { ...append('only', 1, 'x', { logSize: 0 }), published: bytes }
+    await log.append(chunk([append('a', 0), only, append('a', 2)]))
+    await received(3)
+    assert.deepEqual(payloads[1], { channel: 'only', payload: bytes })
+    const { head, entries, fences } = await log.read('only')
+    assert.deepEqual([head, entries, fences], [{}, [], new Map([[SOURCE, 2]])])
+    assert.deepEqual(seqs((await log.read('a')).entries), [1, 2])
+  })
+
+  it('without a log an append is fenced, and not published again after a rewind either', async ({
+    log,
+    createFeed
+  }) => {
+    const { payloads, received } = await listen(createFeed(), 'only', 'end')
+    const only = (offset: number) => append('only', offset, `body ${offset}`, { logSize: 0 })
+    await log.append(chunk([only(0), only(1)]))
+    assert.deepEqual(await log.append(chunk([only(1), only(2)])), { behind: false, fence: 2, skipped: 1 })
+    const rewound = { expect: 2, again: 4, token: 'r1' }
+    assert.deepEqual(await log.append(chunk([only(3), only(4), only(5)], rewound)), {
+      behind: false,
+      fence: 5,
+      skipped: 2
+    })
+    await log.append(chunk([append('end', 6)], { expect: 5 }))
+    await received(5)
+    assert.deepEqual(
+      payloads.map(({ payload }) => payload.toString().slice(-6)),
+      ['body 0', 'body 1', 'body 2', 'body 5', 'body 6']
+    )
   })
 
   it('entries end with their ttl; the position goes on after them', async ({ log }) => {

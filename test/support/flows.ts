@@ -117,6 +117,7 @@ interface Writing {
   hidden?: boolean
   timestampMs?: number
   logSize?: number
+  logTtlMs?: number
   /** The body is over the log's limit. */
   omit?: boolean
   /** Where the first record stands; absent: after the last one. */
@@ -130,13 +131,14 @@ interface Writing {
 export function createWriter({ log }: Server, source = SOURCE) {
   let next = 0
   return async (channel: string, bodies: string[], more: Writing = {}): Promise<void> => {
-    const { hidden = false, timestampMs = Date.now(), logSize = 1000, omit = false, again = -1, token = 'n1' } = more
+    const { hidden = false, timestampMs = Date.now(), omit = false, again = -1, token = 'n1' } = more
+    const { logSize = 1000, logTtlMs = 60_000 } = more
     next = more.offset ?? next
     const appends = bodies.map((body): Append => {
       const coordinate = { source, offset: next++ }
       const entry = { coordinate, timestampMs, hidden, headers: '', body: Buffer.from(body) }
       const logged = omit && { logged: encodeEntry(entry, true) }
-      return { channel, offset: coordinate.offset, published: encodeEntry(entry), ...logged, logSize, logTtlMs: 60_000 }
+      return { channel, offset: coordinate.offset, published: encodeEntry(entry), ...logged, logSize, logTtlMs }
     })
     await log.append({ source, expect: -1, upTo: next - 1, again, token, appends })
     await nextTurn()

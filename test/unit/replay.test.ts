@@ -128,7 +128,7 @@ describe('a resume', () => {
   test('from an empty log is complete at the last message, and unknown before it', async () => {
     const it = await setUp()
     const [first] = await idsOf(it, ['1'])
-    await it.write('a', ['2'], { logSize: 0 })
+    await it.write('a', ['2'], { logTtlMs: 0 })
     const { lastMessageId } = await it.edge.read('a')
     const [last, before] = await Promise.all([
       it.edge.read('a', { after: lastMessageId }),
