@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
@@ -16,10 +17,11 @@ import { createTopics } from './kafka/topics.ts'
 import { createMemoryBroker } from './memory/broker.ts'
 import { createMemoryLog } from './memory/log.ts'
 import { createMetrics } from './metrics.ts'
-import type { ChannelFeed, ChannelLog, RecordSink, RecordSource } from './ports.ts'
+import type { ChannelFeed, ChannelLog, Claims, FeedListener, RecordSink, RecordSource } from './ports.ts'
 import { createRedisLog } from './redis/log.ts'
 import { createRedisFeed } from './redis/subscriber.ts'
 import { createRelay } from './relay.ts'
+import { createReplies } from './replies.ts'
 import { createRoutes } from './routes.ts'
 import { createFanout } from './stomp/fanout.ts'
 import { createStompServer } from './stomp/server.ts'
@@ -54,14 +56,17 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   const groupId = config.kafka?.groupId ?? 'memory'
   const isRelay = config.roles.includes('relay') && topicsOf(config).some(({ consumed }) => consumed)
   const isEdge = config.roles.includes('edge')
-  /** A replica that only takes POSTs to Kafka needs no Redis. */
-  const usesBus = isRelay || isEdge
   const takesPosts = isEdge || config.roles.includes('ingest')
+  const awaitsReplies = takesPosts && routes.all.some(({ send }) => send?.reply)
+  const followsBus = isEdge || awaitsReplies
+  /** A replica that only takes POSTs to Kafka needs no Redis. */
+  const usesBus = isRelay || followsBus
 
-  const { log, feed } = createBus(config, logger)
+  const { log, claims, feed } = createBus(config, logger)
   const { source, sink } = createRecords(config, { logger, onFatal })
   const auth = createAuth(config.auth)
   const inbound = createInbound({ maxBodyBytes: config.stomp.maxBodyBytes }, { auth, sink, metrics })
+  const replies = createReplies({ replicaId: randomUUID() }, { feed, inbound, claims, metrics })
   const hub = createHub(
     {
       joinTimeoutMs: config.redis?.readTimeoutMs ?? RESUME_TIMEOUT_MS,
@@ -71,7 +76,10 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     },
     { log, feed, createAudience: createFanout({ flushMs: config.stomp.flushMs }, { metrics }), metrics, logger }
   )
-  const stomp = createStompServer({ ...config.stomp, version }, { auth, routes, hub, inbound, metrics, logger })
+  const stomp = createStompServer(
+    { ...config.stomp, version },
+    { auth, routes, hub, inbound, replies, metrics, logger }
+  )
   const http = createHttpServer(
     { http: config.http, stomp: config.stomp, auth: config.auth, routes: config.routes, version },
     {
@@ -79,7 +87,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       metrics,
       checks,
       ...(isEdge && { edge: { routes, log, auth, accept, sessions: stomp.sessions } }),
-      ...(takesPosts && { ingest: { routes, auth, inbound } })
+      ...(takesPosts && { ingest: { routes, auth, inbound, replies } })
     }
   )
   const relay = createRelay(
@@ -90,6 +98,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     {
       routes,
       log,
+      claims,
       deadLetter: createDeadLetter({ topic: deadLetterTopicOf(config).name, groupId }, { sink }),
       metrics,
       logger
@@ -101,6 +110,12 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   }, LAG_INTERVAL_MS)
   lagTimer.unref()
 
+  const listener: FeedListener = {
+    message: (channel, payload) =>
+      channel === replies.channel ? replies.take(payload) : hub.listener.message(channel, payload),
+    restored: channels => hub.listener.restored(channels)
+  }
+
   let closing: Promise<void> | undefined
 
   function accept(ws: WebSocket, socket: Duplex, upgrade: Upgrade): void {
@@ -110,7 +125,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   function checks() {
     return [
       ...(usesBus ? [{ name: 'redis', ok: log.ready }] : []),
-      ...(isEdge ? [{ name: 'redis-subscriber', ok: feed.ready }] : []),
+      ...(followsBus ? [{ name: 'redis-subscriber', ok: feed.ready }] : []),
       { name: 'kafka-producer', ok: sink.ready },
       ...(isRelay ? [{ name: 'kafka-consumer', ok: source.ready }] : [])
     ]
@@ -119,7 +134,9 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   /** Each waits for what it needs, for as long as it takes, and says so. */
   async function bringUp(): Promise<void> {
     await sink.start()
-    if (usesBus) await Promise.all([log.start(), isEdge ? feed.start(hub.listener) : undefined])
+    // Before the feed starts: it is ready only with all that is followed.
+    if (awaitsReplies) void feed.follow(replies.channel)
+    if (usesBus) await Promise.all([log.start(), followsBus ? feed.start(listener) : undefined])
     if (isRelay) await claimPrefix()
     if (isRelay && !closing) await source.start(relay)
   }
@@ -158,10 +175,13 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   }
 }
 
-function createBus({ redis }: Config, logger: Logger): { log: ChannelLog; feed: ChannelFeed } {
-  if (redis) return { log: createRedisLog(redis, { logger }), feed: createRedisFeed(redis, { logger }) }
-  const { log, createFeed } = createMemoryLog()
-  return { log, feed: createFeed() }
+function createBus({ redis }: Config, logger: Logger): { log: ChannelLog; claims: Claims; feed: ChannelFeed } {
+  if (redis) {
+    const log = createRedisLog(redis, { logger })
+    return { log, claims: log.claims, feed: createRedisFeed(redis, { logger }) }
+  }
+  const { createFeed, ...kept } = createMemoryLog()
+  return { ...kept, feed: createFeed() }
 }
 
 function createRecords(

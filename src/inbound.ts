@@ -32,6 +32,8 @@ export interface Inbound {
 export interface Prepared {
   route: Route
   records: OutgoingRecord[]
+  /** Of a request whose reply may echo nothing (`ReplyRule.claim`). */
+  claim?: string
 }
 
 export interface InboundOptions {
@@ -63,7 +65,8 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
       rule.validate(draft)
       const records: OutgoingRecord[] = []
       let bytes = 0
-      for (const { record, names } of rule.stamp(draft, principal, new Date())) {
+      const now = new Date()
+      for (const { record, names } of rule.stamp(draft, principal, now)) {
         if (rule.allowedByNames && names) auth.authorize('send', route, principal, names)
         bytes += record.value?.length ?? 0
         records.push(record)
@@ -72,7 +75,7 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
           throw new BatonError('BODY_TOO_LARGE', `one SEND may make ${most}: send fewer items`)
         }
       }
-      return { route, records }
+      return { route, records, ...(rule.reply?.claim && { claim: rule.reply.claim(draft, principal, now) }) }
     },
 
     async produce(prepared) {

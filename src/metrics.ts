@@ -19,6 +19,7 @@ export function createMetrics() {
     rewinds: counter('relay_rewinds_total', 'Times Redis was found behind and the relay went back.', ['cause']),
     lag: gauge('consumer_lag_records', 'Records of an owned partition not yet consumed.', ['topic', 'partition']),
     produced: counter('records_produced_total', 'Records Kafka acknowledged.', ['route']),
+    replies: counter('replies_total', 'What became of requests that wait for replies, and of replies.', ['outcome']),
     refused: counter('refusals_total', 'Refusals sent to clients, by code.', ['code']),
     deliveries: counter('deliveries_total', 'MESSAGE frames handed to sockets.'),
     sessions: gauge('sessions', 'Connected STOMP sessions.'),

@@ -3,17 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { BatonError } from './errors.ts'
 import type { Metrics } from './metrics.ts'
-import type {
-  Append,
-  Appended,
-  Beat,
-  ChannelLog,
-  Chunk,
-  Commit,
-  KafkaRecord,
-  PartitionControl,
-  PartitionOwner
-} from './ports.ts'
+import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionControl, PartitionOwner } from './ports.ts'
 
 // One partition for as long as this process owns it: which source it writes as, what it knows to be acknowledged, and what it
 // does when Redis says otherwise. Chunks are appended in order, compared with what was acknowledged before (I2, I3).
@@ -26,6 +16,7 @@ const METADATA = /^baton:([A-Za-z0-9]{1,24})$/
 export interface OwnerContext {
   startFrom: 'earliest' | 'latest'
   refill: { maxAgeMs: number; maxRecords: number }
+  /** @throws BatonError that is retryable, while Redis or Kafka is away. */
   route(source: string, control: PartitionControl, record: KafkaRecord): Promise<Append[]>
   log: ChannelLog
   metrics: Metrics
@@ -96,7 +87,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 
   /** @returns false when the chunk was not written and the batch is over. */
   async function append(chunk: Chunk, beat?: Beat): Promise<boolean> {
-    const result = await appendWhenUp(chunk, beat)
+    const result = await whenUp(() => log.append(chunk), beat)
     if (!result) return false
     if (result.behind) {
       if (result.fence === undefined) await refillFrom(chunk.expect)
@@ -110,12 +101,12 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     return true
   }
 
-  /** Redis away: the chunk is held, the group is kept alive, nothing is committed. Undefined: the partition is no longer ours. */
-  async function appendWhenUp(chunk: Chunk, beat?: Beat): Promise<Appended | undefined> {
+  /** Redis or Kafka away: the chunk is held, the group is kept alive, nothing is committed. Undefined: the partition is no longer ours. */
+  async function whenUp<T>(attempt: () => Promise<T>, beat?: Beat): Promise<T | undefined> {
     for (;;) {
       if (revoked || beat?.stale()) return undefined
       try {
-        return await log.append(chunk)
+        return await attempt()
       } catch (error) {
         if (!beat || !(error instanceof BatonError) || !error.row.retryable) throw error
         await delay(RETRY_MS)
@@ -165,7 +156,11 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
         const isLast = from + CHUNK_RECORDS >= records.length
         const upTo = isLast ? lastOffset : (chunk.at(-1) as KafkaRecord).offset
         const appends: Append[] = []
-        for (const record of chunk) appends.push(...(await context.route(source, control, record)))
+        for (const record of chunk) {
+          const routed = await whenUp(() => context.route(source, control, record), beat)
+          if (!routed) return
+          appends.push(...routed)
+        }
         const epochToken = (chunk[0] as KafkaRecord).offset <= again ? rewindToken : token('n')
         const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)
         if (!written) return

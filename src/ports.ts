@@ -130,10 +130,7 @@ export interface Append {
   published: Buffer
   /** What the log keeps instead: the same entry without its body. */
   logged?: Buffer
-  /**
-   * How many entries the log keeps. 0: publish only, the bytes as they are: no log and no position. Fenced like any other,
-   * and not published again after a rewind (I5): readers of such a channel have nothing to know a duplicate by.
-   */
+  /** How many entries the log keeps. 0: publish only, the bytes as they are, with no log and no position; never again after a rewind (I5). */
   logSize: number
   logTtlMs: number
 }
@@ -214,6 +211,15 @@ export interface ChannelFeed {
   unfollow(channel: string): void
   readonly ready: boolean
   close(): Promise<void>
+}
+
+/** Who waits for the reply of which text (`reply.match`): one at a time. Each @throws BatonError REDIS_UNAVAILABLE. */
+export interface Claims {
+  /** `id` holds the key until it is released or `ttlMs` are over. @returns false where another holds it. */
+  take(key: string, id: string, ttlMs: number): Promise<boolean>
+  holder(key: string): Promise<string | undefined>
+  /** Does nothing where another holds it by now. */
+  release(key: string, id: string): Promise<void>
 }
 
 // ---- the edge's side ---------------------------------------------------------------------------

@@ -2,11 +2,11 @@ import { ConfigError, type Fault } from './config/faults.ts'
 import type { Config } from './config/normalize.ts'
 import { fullest, namedTopics } from './config/topics.ts'
 import { BatonError } from './errors.ts'
-import type { KafkaRecord } from './ports.ts'
 import { pairFaults } from './routes/check.ts'
 import { type CompiledRoute, compileRoute } from './routes/compile.ts'
-import { Unroutable, viewRecord } from './routes/record.ts'
+import { type PlacedRecord, Unroutable, viewRecord } from './routes/record.ts'
 import type { TopicFacts } from './routes/record-template.ts'
+import { type Answer, answerOf } from './routes/reply.ts'
 import type { SendRule } from './routes/send-rule.ts'
 import { isMalformed, namesOf, parseTemplate } from './template.ts'
 
@@ -63,7 +63,9 @@ export interface Routes {
    * OUT. The channels of a record; empty where every route of its topic leaves it out on purpose.
    * @throws Unroutable when a route needs what the record does not have.
    */
-  resolve(record: KafkaRecord & { topic: string; partition: number }): Routed[]
+  resolve(record: PlacedRecord): Routed[]
+  /** OUT. What a record of a reply topic answers; undefined for one of another topic. @throws Unroutable */
+  answer(record: PlacedRecord): Answer | undefined
   /** SUBSCRIBE and history. @throws BatonError UNKNOWN_DESTINATION, MALFORMED_DESTINATION: each names the destination. */
   subscribable(destination: string): Place
   /** SEND. @throws as `subscribable`. */
@@ -87,6 +89,11 @@ export function createRoutes(config: Config['routes']): Routes {
     .values()
     .toArray()
 
+  const byReplyTopic = Map.groupBy(
+    table.flatMap(({ send }) => send?.reply ?? []),
+    ({ rule }) => rule.topic
+  )
+
   return {
     all: table.map(({ route }) => route),
 
@@ -98,6 +105,11 @@ export function createRoutes(config: Config['routes']): Routes {
         routes.some(({ projects }) => projects)
       )
       return routes.map(({ route, resolve }) => ({ route, ...resolve(view) }))
+    },
+
+    answer(record) {
+      const replies = byReplyTopic.get(record.topic)
+      return replies && answerOf(viewRecord(record), replies.find(({ claimOf }) => claimOf)?.claimOf)
     },
 
     subscribable(destination) {

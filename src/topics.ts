@@ -4,7 +4,7 @@ import type { Config } from './config.ts'
 
 /** A topic that routes name, as the configuration declares it. */
 export interface DeclaredTopic extends TopicConfig {
-  /** Its records go to channels; those of others are only produced. */
+  /** Its records go to channels, or answer requests; those of others are only produced. */
   consumed: boolean
 }
 
@@ -14,7 +14,10 @@ const RECORD_ROOM_BYTES = 65_536
 /** Each topic of the routes once; where one route declares it in full, that declaration. */
 export function topicsOf({ routes, stomp }: Pick<Config, 'routes' | 'stomp'>): DeclaredTopic[] {
   const consumed = new Set(
-    Object.values(routes).flatMap(({ topic, channel }) => (topic && channel ? [topic.name] : []))
+    Object.values(routes).flatMap(({ topic, channel, send }) => [
+      ...(topic && channel ? [topic.name] : []),
+      ...(send?.reply ? [send.reply.topic.name] : [])
+    ])
   )
   const named = Map.groupBy(namedTopics(routes), ({ topic }) => topic.name)
   return [...named].map(([name, all]) => ({

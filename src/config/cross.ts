@@ -8,11 +8,12 @@ export function crossFaults(config: Config): Fault[] {
   return [...roleFaults(config), ...linkFaults(config), ...authFaults(config), ...topicFaults(config)]
 }
 
-function roleFaults({ roles, kafka, redis }: Config): Fault[] {
+function roleFaults({ roles, kafka, redis, routes }: Config): Fault[] {
   const isRelay = roles.includes('relay')
   const isEdge = roles.includes('edge')
   if (isRelay && isEdge) return []
-  const missing = [...(kafka ? [] : ['kafka']), ...(redis || !(isRelay || isEdge) ? [] : ['redis'])]
+  const usesRedis = isRelay || isEdge || Object.values(routes).some(({ send }) => send?.reply)
+  const missing = [...(kafka ? [] : ['kafka']), ...(redis || !usesRedis ? [] : ['redis'])]
   if (missing.length === 0) return []
   return [
     {

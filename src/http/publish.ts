@@ -2,11 +2,22 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Auth } from '../auth.ts'
 import type { Inbound } from '../inbound.ts'
+import type { Replies } from '../replies.ts'
+import { contentTypeOf } from '../reply.ts'
 import type { Names, Routes } from '../routes.ts'
 import { answers } from './problem.ts'
 import { principalOf } from './request.ts'
 
 const Coordinate = Type.Object({ topic: Type.String(), partition: Type.Integer(), offset: Type.Integer() })
+
+const WRITTEN = {
+  202: Type.Union([Coordinate, Type.Array(Coordinate)], {
+    description: 'Where Kafka wrote it: one, or several records.'
+  })
+}
+const REPLIED = {
+  200: { description: 'What the service replied, with the content type it gave.', content: { '*/*': { schema: {} } } }
+}
 
 /** `x-` headers that proxies add, or that hold secrets: they stay here. */
 const PRIVATE_HEADER = /^x-(?:(?:forwarded|original|envoy|amzn|auth)-|real-ip$|api-key$|.*(?:token|secret|csrf|xsrf))/
@@ -15,12 +26,16 @@ export interface PublishDeps {
   routes: Routes
   auth: Auth
   inbound: Inbound
+  replies: Pick<Replies, 'ask'>
   /** JSON schema of a route's bodies, for the OpenAPI document only: `inbound` checks them. */
   schemaOf(route: string): object | boolean | undefined
 }
 
-/** One HTTP route for each route with `send.http`. Answers 202 once Kafka acknowledged the record on all in-sync replicas. */
-export function registerPublish(app: FastifyInstance, { routes, auth, inbound, schemaOf }: PublishDeps): void {
+/**
+ * One HTTP route for each route with `send.http`. Answers 202 once Kafka acknowledged the record on all in-sync replicas; on a
+ * route with `reply` 200 once the reply came, with its bytes.
+ */
+export function registerPublish(app: FastifyInstance, { routes, auth, inbound, replies, schemaOf }: PublishDeps): void {
   for (const route of routes.all) {
     const rule = route.send
     if (!rule?.http) continue
@@ -34,14 +49,10 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, s
         tags: ['messages'],
         consumes: [typeof schema === 'object' ? 'application/json' : '*/*'],
         body: typeof schema === 'object' ? schema : {},
-        response: answers({
-          202: Type.Union([Coordinate, Type.Array(Coordinate)], {
-            description: 'Where Kafka wrote it: one, or several records.'
-          })
-        })
+        response: answers(rule.reply ? REPLIED : WRITTEN)
       },
       validatorCompiler: () => () => true,
-      async handler(request, reply) {
+      async handler(request, response) {
         const prepared = await inbound.prepare({
           route,
           rule,
@@ -50,8 +61,13 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, s
           headers: userHeaders(request),
           principal: await principalOf(request, auth)
         })
+        if (rule.reply) {
+          const { reply } = await replies.ask(prepared, rule.reply)
+          const answer = await reply
+          return response.type(contentTypeOf(answer)).send(answer.body)
+        }
         const produced = await inbound.produce([prepared])
-        return reply.code(202).send(produced.length === 1 ? produced[0] : produced)
+        return response.code(202).send(produced.length === 1 ? produced[0] : produced)
       }
     })
   }

@@ -7,6 +7,7 @@ import { BatonError } from '../errors.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ChannelLog } from '../ports.ts'
+import type { Replies } from '../replies.ts'
 import type { Routes } from '../routes.ts'
 import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
@@ -49,6 +50,7 @@ export interface IngestDeps {
   routes: Routes
   auth: Auth
   inbound: Inbound
+  replies: Pick<Replies, 'ask'>
 }
 
 /** Health and metrics are always served, all else by role. */

@@ -1,6 +1,7 @@
 import { type Coordinate, decodeMessage, envelopeHead, type Vector } from '../message.ts'
-import type { Append, Appended, ChannelFeed, ChannelLog, Chunk, Snapshot } from '../ports.ts'
+import type { Append, Appended, ChannelFeed, ChannelLog, Chunk, Claims, Snapshot } from '../ports.ts'
 import { createBus } from './bus.ts'
+import { createMemoryClaims } from './claims.ts'
 
 // The log and the bus inside one process, by the rules of redis/append.lua. What it keeps is bounded: entries by the size
 // and ttl of their route and by all their bytes, positions by their ttl and their number.
@@ -19,6 +20,7 @@ export interface MemoryLogOptions {
 
 export interface MemoryLog {
   log: ChannelLog
+  claims: Claims
   /** One for each edge. */
   createFeed(): ChannelFeed
 }
@@ -53,14 +55,16 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
     const last = fence ?? -1
     if (last < expect) return { behind: true, fence }
     const fresh = appends.filter(({ offset, logSize }) => offset > (logSize === 0 ? Math.max(last, again) : last))
-    for (const each of fresh) write(chunk, each)
+    for (const each of fresh) {
+      if (each.logSize === 0) bus.publish(each.channel, each.published)
+      else write(chunk, each)
+    }
     fences.set(source, Math.max(last, upTo))
     return { behind: false, fence: Math.max(last, upTo), skipped: appends.length - fresh.length }
   }
 
   function write({ source, again, token }: Chunk, append: Append): void {
     const { channel: name, offset, published, logged, logSize, logTtlMs } = append
-    if (logSize === 0) return bus.publish(name, published)
     const channel = find(name) ?? open(token)
     // Acknowledged before, then lost (I5).
     if (offset <= again) channel.epoch = token
@@ -163,7 +167,7 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
       })
     }
   }
-  return { log, createFeed: bus.createFeed }
+  return { log, claims: createMemoryClaims(), createFeed: bus.createFeed }
 }
 
 function headOf({ epoch, seq, coordinate }: Logged) {

@@ -17,6 +17,8 @@ export function keysOf(prefix: string) {
     log: (channel: string) => `${prefix}baton:log:${channel}`,
     /** HASH `e` epoch, `s` seq, `c` coordinate of the last entry, and source → offset of its last entry here. */
     meta: (channel: string) => `${prefix}baton:meta:${channel}`,
+    /** STRING the id that holds a claim; expires. */
+    claim: (key: string) => `${prefix}baton:reply:${key}`,
     bus: (channel: string) => `${prefix}${channel}`
   }
 }

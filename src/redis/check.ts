@@ -19,11 +19,18 @@ export async function faultsOfLog(client: Redis, prefix: string): Promise<string
   })
   await refusals(faults, 'the append script', async () => {
     const scratch = `${prefix}baton:selftest:${randomBytes(6).toString('hex')}:`
-    const { fence, log, meta } = keysOf(scratch)
+    const { fence, log, meta, claim } = keysOf(scratch)
     const append = { channel: 'x', offset: 0, published: Buffer.from('x'), logSize: 1, logTtlMs: 1000 }
     const chunk = { source: 'x', expect: -1, upTo: 0, again: -1, token: 'x', appends: [append] }
     await createAppender(scratch)(client, chunk)
-    await client.multi().hgetall(fence).hmget(meta('x'), 'e').lrange(log('x'), 0, -1).hdel(fence, 'x').exec()
+    await client
+      .multi()
+      .hgetall(fence)
+      .hmget(meta('x'), 'e')
+      .lrange(log('x'), 0, -1)
+      .get(claim('x'))
+      .hdel(fence, 'x')
+      .exec()
     await client.del(fence, log('x'), meta('x'))
   })
   return faults

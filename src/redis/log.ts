@@ -1,14 +1,15 @@
 import type { Logger } from 'pino'
 import { BatonError } from '../errors.ts'
 import { type Coordinate, decodeMessage, type Vector } from '../message.ts'
-import type { ChannelLog, Head } from '../ports.ts'
+import type { ChannelLog, Claims, Head } from '../ports.ts'
 import { createAppender, keysOf } from './append.ts'
 import { faultsOfLog } from './check.ts'
+import { createRedisClaims } from './claims.ts'
 import type { RedisOptions } from './client.ts'
 import { createLink } from './link.ts'
 
-/** The log in Redis. Every call is one round trip and fails at once while Redis is away. */
-export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): ChannelLog {
+/** The log in Redis, and the claims on its connection. Every call is one round trip and fails at once while Redis is away. */
+export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): ChannelLog & { claims: Claims } {
   const keys = keysOf(options.prefix)
   const append = createAppender(options.prefix)
   const link = createLink(options, { ...deps, name: 'log', faults: client => faultsOfLog(client, options.prefix) })
@@ -17,6 +18,7 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
     get ready() {
       return link.up
     },
+    claims: createRedisClaims(options.prefix, link),
     start: link.start,
     close: link.close,
 

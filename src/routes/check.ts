@@ -1,11 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Fault } from '../config/faults.ts'
-import { BOUNDARY, type Part, type Template } from '../template.ts'
+import { REPLY_CHANNELS, TEMPORARY_DESTINATIONS } from '../reply.ts'
+import { BOUNDARY, compileTemplate, type Part, type Template } from '../template.ts'
 import type { CompiledRoute } from './compile.ts'
 
-/** Faults between two routes: whose is a channel, a destination, a SEND? Each must have one answer. */
+/** Faults between two routes: whose is a channel, a destination, a SEND, a reply? Each must have one answer. */
 export function pairFaults(routes: readonly CompiledRoute[]): Fault[] {
-  return routes.flatMap((route, index) => routes.slice(0, index).flatMap(other => faultsOf(route, other)))
+  return routes.flatMap((route, index) => [
+    ...reservedFaults(route),
+    ...routes.slice(0, index).flatMap(other => faultsOf(route, other))
+  ])
+}
+
+/** What is for replies is nobody's to subscribe to. */
+function reservedFaults({ name, out }: CompiledRoute): Fault[] {
+  const reserved = { channel: REPLY_CHANNELS, destination: TEMPORARY_DESTINATIONS } as const
+  return (['channel', 'destination'] as const).flatMap(setting => {
+    const begin = reserved[setting]
+    if (!out || !meet(out[setting], compileTemplate(`${begin}{+any}`))) return []
+    return [{ path: `routes.${name}.${setting}`, message: `could begin with ${begin}, which is for replies` }]
+  })
 }
 
 function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
@@ -35,6 +49,9 @@ function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
   if (one.send?.destination && other.send?.destination && meet(one.send.destination, other.send.destination)) {
     say('send.destination', 'could be the same as $')
   }
+  const claims = [one.send?.reply, other.send?.reply].filter(reply => reply?.claimOf)
+  if (claims.length === 2 && claims[0]?.rule.topic === claims[1]?.rule.topic)
+    say('send.reply.match', 'cannot be told from $, for both take one topic: give each a topic of its own')
   const http = [one.send?.rule.http, other.send?.rule.http]
   if (http[0] !== undefined && parameterless(http[0]) === parameterless(http[1])) say('send.http', 'is the same as $')
   return faults

@@ -4,7 +4,7 @@ import { compileTemplate, namesOf, parseTemplate, type Template } from '../templ
 import { collectFaults, type Faults } from './faults.ts'
 import { messageHeaders } from './headers.ts'
 import { compileProjection, compileText, compileTexts, type Projection } from './projection.ts'
-import { isClaim, type RecordView, Unroutable } from './record.ts'
+import { onRecord, type RecordView, Unroutable } from './record.ts'
 import type { TopicFacts } from './record-template.ts'
 import { type CompiledSend, compileSend } from './send-rule.ts'
 
@@ -38,7 +38,7 @@ export function compileRoute(name: string, config: RouteConfig, factsOf: (topic:
   attempt('channel', () => checkWhole(config))
   const out = compileOut(config, faults)
   if (found.length > 0) return { found }
-  const send = config.send && compileSend(config.send, config, factsOf, faults)
+  const send = config.send && compileSend(name, config.send, config, factsOf, faults)
   const known = out?.channel.names ?? send?.names ?? []
   for (const [verb, condition] of Object.entries(config.allow)) {
     attempt(`allow.${verb}`, () => checkCondition(condition, known))
@@ -113,13 +113,6 @@ function project(body: Projection, view: RecordView): Buffer {
 }
 
 const isNoContentType = ([name]: readonly [string, unknown]) => name.toLowerCase() !== 'content-type'
-
-/** Passes what asks a record only for what it has. */
-function onRecord<T extends { names: readonly string[] }>(compiled: T): T {
-  const foreign = compiled.names.find(name => isClaim(name) || name === 'now' || name === 'now.ms')
-  if (foreign === undefined) return compiled
-  throw new SyntaxError(`a record has no {${foreign}}; it has fields, {key}, {headers.x}, {topic} and {partition}`)
-}
 
 function checkSameNames(names: readonly string[], channelNames: readonly string[]): void {
   const same = names.length === channelNames.length && names.every(name => channelNames.includes(name))

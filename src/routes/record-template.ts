@@ -150,7 +150,8 @@ function checkField(path: string): void {
   if (!isField(path)) throw new SyntaxError(`${path} must be a field of the body that holds a list`)
 }
 
-function checkNames(names: readonly string[], given: readonly string[]): void {
+/** @throws SyntaxError for a name that a SEND never has. */
+export function checkNames(names: readonly string[], given: readonly string[]): void {
   const foreign = names.find(name => name === 'partition' || (name === 'key' && !given.includes(name)))
   if (foreign !== undefined) throw new SyntaxError(`a SEND has no {${foreign}}, but where its destination names {key}`)
 }

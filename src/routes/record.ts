@@ -66,6 +66,13 @@ export const isHeader = (name: string): boolean => name.startsWith('headers.')
 export const isClaim = (name: string): boolean => name.startsWith('principal.')
 export const headerName = (name: string): string => name.slice('headers.'.length)
 
+/** Passes what asks a record only for what it has. @throws SyntaxError */
+export function onRecord<T extends { names: readonly string[] }>(compiled: T): T {
+  const foreign = compiled.names.find(name => isClaim(name) || name === 'now' || name === 'now.ms')
+  if (foreign === undefined) return compiled
+  throw new SyntaxError(`a record has no {${foreign}}; it has fields, {key}, {headers.x}, {topic} and {partition}`)
+}
+
 /** Own members only, so no name reaches what every object inherits. */
 export function field(json: unknown, path: string): unknown {
   let value = json
@@ -99,7 +106,8 @@ export function scalarText(value: unknown): string | undefined {
   return Number.isSafeInteger(number) || !Number.isInteger(number) ? String(number) : undefined
 }
 
-function routable(value: unknown, name: string): string {
+/** A value as an address takes it. @throws Unroutable as `RecordView.routable`. */
+export function routable(value: unknown, name: string): string {
   if (value === undefined || value === null || value === '')
     throw new Unroutable('MISSING_FIELD', `{${name}} is missing or empty`)
   const text = scalarText(value)

@@ -101,19 +101,22 @@ export function provenNames(
     json
   )
   // Kafka chooses the partition later.
-  const names = routeNames.filter(name => name !== 'partition').map(name => [name, routable(name)] as const)
+  const names = routeNames
+    .filter(name => name !== 'partition')
+    .map(name => [name, asInvalid(name, () => view.routable(name))] as const)
   const other = names.find(([name, value]) => Object.hasOwn(given, name) && given[name] !== value)
   if (other) throw invalid(pointerTo(other[0]), 'is not that of the destination')
   return Object.fromEntries(names)
+}
 
-  function routable(name: string): string {
-    try {
-      return view.routable(name)
-    } catch (error) {
-      if (error instanceof Unroutable)
-        throw new BatonError('INVALID_BODY', error.detail, isField(name) ? { extra: { pointer: pointerTo(name) } } : {})
-      throw error
-    }
+/** @throws BatonError INVALID_BODY for what would be unroutable in a record. */
+export function asInvalid<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof Unroutable)
+      throw new BatonError('INVALID_BODY', error.detail, isField(name) ? { extra: { pointer: pointerTo(name) } } : {})
+    throw error
   }
 }
 

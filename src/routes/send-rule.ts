@@ -5,6 +5,7 @@ import type { Faults } from './faults.ts'
 import { compileText } from './projection.ts'
 import { field, isField } from './record.ts'
 import { compileRecordTemplate, type RecordTemplate, type Stamped, type TopicFacts } from './record-template.ts'
+import { type CompiledReply, compileReply, type ReplyRule } from './reply.ts'
 import { type Draft, jwtOf, parseBody, type Sender } from './send-record.ts'
 
 // Each record is routed here as the relay will route it later: what a client may not reach, or could never be routed, is
@@ -27,6 +28,8 @@ export interface SendRule {
    * @throws BatonError INVALID_BODY, UNAUTHENTICATED when what a template asks for is not there.
    */
   stamp(draft: Draft, sender: Sender, now: Date): Iterable<Pick<Stamped, 'record'> & Partial<Stamped>>
+  /** Absent: nobody waits for an answer. */
+  reply: ReplyRule | undefined
 }
 
 export interface CompiledSend {
@@ -35,9 +38,11 @@ export interface CompiledSend {
   destination: Template | undefined
   /** Those that every way in gives. */
   names: readonly string[]
+  reply: CompiledReply | undefined
 }
 
 export function compileSend(
+  name: string,
   send: SendConfig,
   { topic, channel, allow }: RouteConfig,
   factsOf: (topic: string) => TopicFacts,
@@ -53,9 +58,12 @@ export function compileSend(
   const token = attempt('send.token', () => (send.token === undefined ? undefined : compileText(send.token)))
   if (token) attempt('send.token', () => checkNotRelayed(token.names, records))
   const validate = attempt('send.schema', () => (send.schema === undefined ? undefined : compileSchema(send.schema)))
+  const reply = send.reply && compileReply(name, send.reply, given, faults)
+  if (reply) attempt('send.reply.topic', () => checkOther(reply.rule.topic, records))
   const asksNames = JSON.stringify(Object.values(allow.send)).includes('{')
   attempt('allow.send', () => asksNames && checkProvable(topic, channel, records))
-  const needsJson = Boolean(validate || token) || records.some(record => record.needsJson)
+  const replyFromBody = (reply?.names ?? []).some(name => !given.includes(name) && isField(name))
+  const needsJson = Boolean(validate || token) || replyFromBody || records.some(record => record.needsJson)
 
   const rule: SendRule = {
     http,
@@ -69,9 +77,10 @@ export function compileSend(
         const isOwn = record.topic === topic?.name
         for (const stamped of record.stamp(draft, sender, now)) yield isOwn ? stamped : { record: stamped.record }
       }
-    }
+    },
+    reply: reply?.rule
   }
-  return { rule, destination, names: given }
+  return { rule, destination, names: given, reply }
 }
 
 /** The names that a SEND or POST brings without its body. */
@@ -133,6 +142,12 @@ function checkNotRelayed(tokenNames: readonly string[], records: readonly Record
     if (records.some(record => record.keeps(member) || copied(record)))
       throw new SyntaxError(`{${name}} would reach every client: put another ${member} in its place by set`)
   }
+}
+
+/** What clients ask is not consumed, so that it goes to nobody. */
+function checkOther(replyTopic: string, records: readonly RecordTemplate[]): void {
+  if (records.some(({ topic }) => topic === replyTopic))
+    throw new SyntaxError('is where the requests go: the service must answer on another topic')
 }
 
 /** Names of a channel are proved by a record that goes there. */

@@ -3,6 +3,7 @@ import { BatonError } from '../errors.ts'
 import type { Hub } from '../hub.ts'
 import type { Inbound, Prepared } from '../inbound.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Replies } from '../replies.ts'
 import type { Routes } from '../routes.ts'
 import type { AckWindow } from './ack-window.ts'
 import type { Member } from './fanout.ts'
@@ -37,6 +38,7 @@ export interface StompDeps {
   routes: Routes
   hub: Hub<Member>
   inbound: Inbound
+  replies: Pick<Replies, 'ask'>
   metrics: Metrics
 }
 
@@ -55,6 +57,8 @@ export interface Peer {
 }
 
 export interface Subscription {
+  /** Undefined where 1.0 gave none. */
+  id: string | undefined
   destination: string
   /** Idempotent. */
   unsubscribe(): void
@@ -98,6 +102,8 @@ export interface Outcome {
   receipt?: [name: string, value: string][]
   /** The RECEIPT waits for it; its failure ends the session. */
   done?: Promise<unknown>
+  /** No RECEIPT waits for it; its failure ends the session all the same. */
+  owed?: Promise<unknown>
   /** The session ends once everything before is done. */
   leave?: true
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { BatonError } from '../errors.ts'
 import { ack, nack } from './acknowledge.ts'
 import { acknowledged, type Handler, requireHeader } from './context.ts'
+import { ask, requestOf } from './reply.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 import { abort, begin, commit, transactionOf } from './transaction.ts'
 
@@ -9,15 +10,18 @@ import { abort, begin, commit, transactionOf } from './transaction.ts'
  * 1.2, "SEND". Prepared in the order of frames; the next frame does not wait for Kafka, the RECEIPT does.
  * Within a transaction nothing is produced before COMMIT.
  */
-const send: Handler = async (context, { principal }, frame) => {
+const send: Handler = async (context, peer, frame) => {
   const { routes, inbound } = context.deps
   const { body } = frame
   const { route, rule, names } = routes.sendable(requireHeader(frame, 'destination'))
+  const request = requestOf(frame, rule)
   const transaction = transactionOf(context, frame)
   // No prototype: a header may be called `constructor`.
   const headers: Record<string, string> = Object.create(null)
   for (const [name, value] of frame.headers) headers[name] = value
-  const prepared = await inbound.prepare({ route, rule, names, body, headers, principal })
+  if (rule.reply) delete headers['reply-to']
+  const prepared = await inbound.prepare({ route, rule, names, body, headers, principal: peer.principal })
+  if (request) return ask(context, peer, frame, { prepared, rule: request })
   if (!transaction) return { done: acknowledged(context, inbound.produce([prepared])) }
   transaction.prepared.push(prepared)
   return {}

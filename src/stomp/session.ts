@@ -139,7 +139,11 @@ export function createSession(
   }
 
   /** 1.2, "RECEIPT": all earlier frames were received; here, they are done as well. */
-  function finish(frame: Frame, { receipt = [], done }: Outcome): void {
+  function finish(frame: Frame, { receipt = [], done, owed }: Outcome): void {
+    owed?.catch(async error => {
+      await settled
+      fail(error, frame)
+    })
     const receiptId = frame.headers.get('receipt')
     if (receiptId === undefined && !done) return
     settled = Promise.all([settled, done])

@@ -4,6 +4,7 @@ import { type AckMode, type AckWindow, createAckWindow } from './ack-window.ts'
 import { type Context, type Handler, type Outcome, requireHeader } from './context.ts'
 import type { Member } from './fanout.ts'
 import type { Version } from './frame.ts'
+import { isTemporary, subscribeToReplies } from './reply.ts'
 
 /** Windows of subscriptions that were ended with messages unacknowledged: the newest are kept. */
 const ENDED_WINDOWS = 16
@@ -26,6 +27,10 @@ export const subscribe: Handler = async (context, { version, principal }, frame)
     throw new BatonError('TOO_MANY_SUBSCRIPTIONS', `a connection may have ${options.maxSubscriptions} subscriptions`)
   }
   const mode = ackModeOf(headers.get('ack'), version)
+  if (isTemporary(destination)) {
+    subscribeToReplies(context, key, frame, { id, destination })
+    return {}
+  }
   const place = deps.routes.subscribable(destination)
   deps.auth.authorize('subscribe', place.route, principal, place.names)
   const after = headers.get('last-message-id')
@@ -44,6 +49,7 @@ export const subscribe: Handler = async (context, { version, principal }, frame)
   const pending = window && { subscription: id, window, live: true }
   if (pending) acks.push(pending)
   subscriptions.set(key, {
+    id,
     destination,
     unsubscribe() {
       if (!subscriptions.delete(key)) return

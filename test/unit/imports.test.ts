@@ -12,9 +12,9 @@ const LAYERS = [
   ['main'],
   ['gateway', 'check'],
   ENDS,
-  ['relay', 'owner', 'hub', 'channel', 'replay', 'refill', 'proof', 'inbound'],
+  ['relay', 'owner', 'hub', 'channel', 'replay', 'refill', 'proof', 'inbound', 'replies'],
   ['routes', 'topics', 'template', 'auth'],
-  ['message', 'ports', 'errors', 'metrics', 'config']
+  ['message', 'reply', 'ports', 'errors', 'metrics', 'config']
 ]
 
 /** The end or the root file's name that a path under src belongs to. */

@@ -32,6 +32,7 @@ async function setUp(deadLetter: DeadLetter['send'] = async () => undefined) {
     {
       routes: createRoutes(configOf({ routes: { chat: CHAT, audit: AUDIT } }).routes),
       log: server.log,
+      claims: { holder: async () => undefined },
       deadLetter: {
         async send(record, cause) {
           await deadLetter(record, cause)

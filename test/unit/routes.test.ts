@@ -13,6 +13,15 @@ const chat = {
 }
 const passThrough = { topic: 'topic', channel: 'topic:{+key}', destination: '/topic/{+key}' }
 
+/** A way in whose replies are matched by a field. */
+const asking = (reply: string) => ({
+  topic: `requests-${reply.length}`,
+  send: {
+    http: `POST /${reply.length}${reply.slice(1, 2)}`,
+    reply: { topic: 'replies', match: { request: '{userId}', reply } }
+  }
+})
+
 const routesOf = (routes: object): Routes => createRoutes(configOf({ routes }).routes)
 
 type Given = {
@@ -57,7 +66,7 @@ describe('a record on its way to channels', () => {
     const route = {
       ...chat,
       channel: 'c:{a.b}:{n}:{f}:{key}:{headers.x-y.z}:{topic}:{partition}',
-      destination: '/{a.b}/{n}/{f}/{key}/{headers.x-y.z}/{topic}/{partition}'
+      destination: '/x/{a.b}/{n}/{f}/{key}/{headers.x-y.z}/{topic}/{partition}'
     }
     const given = {
       key: 'k',
@@ -316,6 +325,31 @@ describe('routes that could be mistaken are refused with the path of the fault',
       'a name that a SEND cannot have',
       { chat: { ...chat, send: { destination: '/p', key: '{partition}' } } },
       /routes\.chat\.send\.key: a SEND has no \{partition\}/
+    ],
+    [
+      'a channel that could be one of replies',
+      { chat: { ...chat, channel: '{+roomId}' } },
+      /routes\.chat\.channel: could begin with reply:, which is for replies/
+    ],
+    [
+      'a destination that could be one of a session',
+      { chat: { ...chat, destination: '/{roomId}/{x}', channel: 'c:{roomId}:{x}' } },
+      /routes\.chat\.destination: could begin with \/temp-queue\//
+    ],
+    [
+      'replies on the topic of the requests',
+      { chat: { ...chat, send: { destination: '/p', reply: { topic: 'chat' } } } },
+      /routes\.chat\.send\.reply\.topic: is where the requests go/
+    ],
+    [
+      'replies of two routes that cannot be told apart',
+      { a: asking('{x}'), b: asking('{y}') },
+      /routes\.b\.send\.reply\.match: cannot be told from routes\.a\.send\.reply\.match/
+    ],
+    [
+      'a claim in what is matched of a reply',
+      { a: asking('{principal.name}') },
+      /routes\.a\.send\.reply\.match\.reply: a record has no \{principal\.name\}/
     ],
     [
       'a condition on an unknown name',

@@ -61,7 +61,15 @@ export function sendBy(http: string): SendRule {
   const refuse = () => {
     throw new Error('not asked for here')
   }
-  return { http, allowedByNames: false, read: refuse, token: undefined, validate: refuse, stamp: refuse }
+  return {
+    http,
+    allowedByNames: false,
+    read: refuse,
+    token: undefined,
+    validate: refuse,
+    stamp: refuse,
+    reply: undefined
+  }
 }
 
 /** Only `read` of a log. */
@@ -87,6 +95,7 @@ export function routesOf(...all: Route[]): Routes {
   return {
     all,
     resolve: () => [],
+    answer: () => undefined,
     subscribable(destination) {
       const route = all.find(({ name }) => destination.startsWith(`/sub/${name}/`))
       if (!route) throw new BatonError('UNKNOWN_DESTINATION', `no route takes ${destination}`)
@@ -139,6 +148,7 @@ export async function serve(over: Over = {}) {
     routes: edge.routes,
     auth: edge.auth,
     inbound: { prepare: () => Promise.reject(new Error('not asked for here')), produce: async () => [] },
+    replies: { ask: () => Promise.reject(new Error('not asked for here')) },
     ...over.ingest
   }
   const metrics = createMetrics()

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { after } from 'node:test'
 import pino from 'pino'
 import type { Auth, Credentials, Principal } from '../../../src/auth.ts'
@@ -7,8 +8,8 @@ import type { Inbound, Prepared, SendRequest } from '../../../src/inbound.ts'
 import type { Delivery, Gap } from '../../../src/message.ts'
 import { createMetrics } from '../../../src/metrics.ts'
 import type { Audience, Produced } from '../../../src/ports.ts'
-import type { SendRule } from '../../../src/routes/send-rule.ts'
-import type { Place, Route, Routes } from '../../../src/routes.ts'
+import type { Asked, Replies } from '../../../src/replies.ts'
+import type { Place, Route, Routes, SendRule } from '../../../src/routes.ts'
 import type { StompOptions } from '../../../src/stomp/context.ts'
 import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
 import { createStompServer } from '../../../src/stomp/server.ts'
@@ -46,6 +47,13 @@ export function delivery(id: string, body: string | Buffer, headers = '', gap?: 
   return { message, id, ...(gap !== undefined && { gap }) }
 }
 
+/** What is sent to `/pub/asked` is answered by a correlation id, to `/pub/claimed` by a field. */
+function ruleOf(destination: string): SendRule {
+  const claim = destination === '/pub/claimed' ? () => 'text' : undefined
+  const reply = /^\/pub\/(asked|claimed)$/.test(destination) ? { topic: 'r', timeoutMs: 1000, claim } : undefined
+  return { reply } as SendRule
+}
+
 /**
  * A STOMP server whose neighbours are plain objects: everything at `/sub/` can be subscribed to, everything at `/pub/` can be
  * sent to, a login `no-<verb>` is not allowed that verb, and the fan-out is the real one.
@@ -67,7 +75,8 @@ export function serve(overrides: Partial<StompOptions> = {}) {
     /** What is replayed before a subscription is live. */
     replays: [] as Delivery[],
     gap: undefined as Gap | undefined,
-    produce: (_: Prepared[]): Promise<Produced[]> => Promise.resolve([])
+    produce: (_: Prepared[]): Promise<Produced[]> => Promise.resolve([]),
+    ask: async (_: Prepared): Promise<Asked> => assert.fail('nobody should ask')
   }
 
   function audienceOf(destination: string): Audience<Member> {
@@ -97,8 +106,9 @@ export function serve(overrides: Partial<StompOptions> = {}) {
   const routes: Routes = {
     all: [ROUTE],
     resolve: () => [],
+    answer: () => undefined,
     subscribable: destination => route(destination, '/sub/'),
-    sendable: destination => ({ ...route(destination, '/pub/'), rule: {} as SendRule })
+    sendable: destination => ({ ...route(destination, '/pub/'), rule: ruleOf(destination) })
   }
 
   const hub: Hub<Member> = {
@@ -133,9 +143,10 @@ export function serve(overrides: Partial<StompOptions> = {}) {
     }
   }
 
+  const replies: Pick<Replies, 'ask'> = { ask: prepared => world.ask(prepared) }
   const logger = pino({ level: 'debug' }, { write: line => void seen.log.push(JSON.parse(line)) })
   const options = { ...OPTIONS, ...overrides }
-  const server = createStompServer(options, { auth, routes, hub, inbound, metrics, logger })
+  const server = createStompServer(options, { auth, routes, hub, inbound, replies, metrics, logger })
   after(() => server.close())
 
   function open(
