@@ -91,7 +91,7 @@ export function createReplies(
         reject(error)
         throw error
       }
-      const leftMs = claim === undefined ? timeoutMs : Math.min(timeoutMs, claimEndsMs - performance.now())
+      const leftMs = claim === undefined ? timeoutMs : Math.min(timeoutMs, Math.max(0, claimEndsMs - performance.now()))
       if (waiting.has(id)) timer = setTimeout(expire, leftMs)
     }
 

@@ -6,24 +6,26 @@ import { unique } from '../support/ids.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { channelFeedContract } from './channel-feed.ts'
 import { channelLogContract } from './channel-log.ts'
+import { claimsContract } from './claims.ts'
 import type { LogHarness } from './log-kit.ts'
 
 const logger = pino({ level: 'silent' })
 
 async function inMemory(): Promise<LogHarness> {
-  const { log, createFeed } = createMemoryLog()
+  const { log, claims, createFeed } = createMemoryLog()
   await log.start()
-  return { log, createFeed, [Symbol.asyncDispose]: () => log.close() }
+  return { log, claims, createFeed, [Symbol.asyncDispose]: () => log.close() }
 }
 
 async function inRedis(): Promise<LogHarness> {
   const options = { url: (await sharedRedis()).url, prefix: `${unique('log')}:`, readTimeoutMs: 5000 }
   const log = createRedisLog(options, { logger })
   await log.start()
-  return { log, createFeed: () => createRedisFeed(options, { logger }), [Symbol.asyncDispose]: () => log.close() }
+  const createFeed = () => createRedisFeed(options, { logger })
+  return { log, claims: log.claims, createFeed, [Symbol.asyncDispose]: () => log.close() }
 }
 
-for (const contract of [channelLogContract, channelFeedContract]) {
+for (const contract of [channelLogContract, channelFeedContract, claimsContract]) {
   contract('memory', inMemory)
   contract('redis', inRedis)
 }

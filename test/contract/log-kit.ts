@@ -1,10 +1,11 @@
 import { test } from 'node:test'
 import { bodyOf, encodeEntry, type Message } from '../../src/message.ts'
-import type { Append, ChannelFeed, ChannelLog, Chunk } from '../../src/ports.ts'
+import type { Append, ChannelFeed, ChannelLog, Chunk, Claims } from '../../src/ports.ts'
 import { waitFor } from '../support/wait.ts'
 
 export interface LogHarness extends AsyncDisposable {
   log: ChannelLog
+  claims: Claims
   /** Another link to the same bus, not started. */
   createFeed(): ChannelFeed
 }
@@ -65,7 +66,7 @@ export const seqs = (messages: Message[]) => messages.map(message => message.pos
 
 /** Each sentence has a harness of its own; feeds are closed whatever comes. */
 export function testing(name: string, make: () => Promise<LogHarness>) {
-  return (sentence: string, body: (harness: Pick<LogHarness, 'log' | 'createFeed'>) => Promise<void>) =>
+  return (sentence: string, body: (harness: Omit<LogHarness, typeof Symbol.asyncDispose>) => Promise<void>) =>
     test(`${name}: ${sentence}`, async () => {
       await using harness = await make()
       const feeds: ChannelFeed[] = []
@@ -75,7 +76,7 @@ export function testing(name: string, make: () => Promise<LogHarness>) {
         return feed
       }
       try {
-        await body({ log: harness.log, createFeed })
+        await body({ log: harness.log, claims: harness.claims, createFeed })
       } finally {
         await Promise.all(feeds.map(feed => feed.close()))
       }

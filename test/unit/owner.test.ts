@@ -73,6 +73,7 @@ interface SetUp extends Partial<Pick<OwnerContext, 'startFrom' | 'refill'>> {
 /** An owner on the log; records without a key go nowhere. */
 async function setUp({ server = createServer(), partition, startFrom = 'earliest', ...more }: SetUp) {
   const metrics = createMetrics()
+  const world = { routing: async (_: KafkaRecord): Promise<void> => undefined }
   const { append, forget } = server.log
   server.log.append = async chunk => {
     const appended = await append(chunk)
@@ -91,13 +92,14 @@ async function setUp({ server = createServer(), partition, startFrom = 'earliest
     metrics,
     logger: silent,
     async route(source, _, record) {
+      await world.routing(record)
       if (!record.key) return []
       const { offset, timestampMs, value } = record
       const entry = { coordinate: { source, offset }, timestampMs, hidden: false, headers: '', body: value as Buffer }
       return [{ channel: `${record.key}`, offset, published: encodeEntry(entry), logSize: 10_000, logTtlMs: 60_000 }]
     }
   })
-  return { server, partition, metrics, owner, bodies: () => bodiesOf(server) }
+  return { server, partition, metrics, owner, world, bodies: () => bodiesOf(server) }
 }
 
 async function bodiesOf({ log }: Server): Promise<string[]> {
@@ -281,6 +283,21 @@ describe('a batch', () => {
     assert.deepEqual([tried.length, heartbeats], [4, 4])
     assert.equal(new Set(tried).size, 2)
     assert.deepEqual(await bodies(), numbers(0, 150))
+  })
+
+  test('is held while Kafka does not take what is due to the dead letters, each record routed once', async () => {
+    const partition = createPartition(3)
+    const { owner, bodies, world } = await setUp({ partition })
+    const routed: number[] = []
+    let beats = 0
+    world.routing = async ({ offset }) => {
+      if (offset === 1 && beats < 2) throw new BatonError('KAFKA_UNAVAILABLE', 'no acknowledgement')
+      routed.push(offset)
+    }
+    await fetch(owner, partition, 1000, { heartbeat: async () => void beats++ })
+    assert.deepEqual(routed, [0, 1, 2])
+    assert.deepEqual(await bodies(), numbers(0, 3))
+    assert.equal(beats, 3)
   })
 
   test('ends without a word when the partition is taken away while Redis is', async () => {

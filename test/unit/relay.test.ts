@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
+import { createMemoryClaims } from '../../src/memory/claims.ts'
 import { bodyOf } from '../../src/message.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Commit, KafkaRecord, PartitionControl } from '../../src/ports.ts'
 import { createRelay, type DeadLetter } from '../../src/relay.ts'
+import { decodeReply } from '../../src/reply.ts'
 import { createRoutes } from '../../src/routes.ts'
-import { countOf, createServer, silent } from '../support/flows.ts'
+import { away, countOf, createServer, silent } from '../support/flows.ts'
 import { configOf } from './config-of.ts'
 
 const CHAT = {
@@ -15,10 +17,17 @@ const CHAT = {
   log: { size: 2, maxBodyBytes: 60 },
   history: { except: { type: 'ENTER' } }
 }
+const LOGIN = {
+  topic: 'questions',
+  send: { http: 'POST /login', reply: { topic: 'answers', match: { request: '{id}', reply: '{for}' } } }
+}
+const REPLICA = '0f8fad5b-d9cb-469f-a165-70867728950e'
+const ID = `${REPLICA}.7c9e6679-7425-40de-944b-e07fc1f90ae7`
 const AUDIT = { topic: 't', channel: 'audit:{type}', destination: '/audit/{type}' }
 
 /** A relay that owns one partition, and what it does, in order. */
-async function setUp(deadLetter: DeadLetter['send'] = async () => undefined) {
+async function setUp(deadLetter: DeadLetter['send'] = async () => undefined, topic = 't') {
+  const claims = createMemoryClaims()
   const server = createServer()
   const metrics = createMetrics()
   const calls: string[] = []
@@ -30,9 +39,9 @@ async function setUp(deadLetter: DeadLetter['send'] = async () => undefined) {
   const relay = createRelay(
     { startFrom: 'earliest', refill: { maxAgeMs: 0, maxRecords: 0 } },
     {
-      routes: createRoutes(configOf({ routes: { chat: CHAT, audit: AUDIT } }).routes),
+      routes: createRoutes(configOf({ routes: { chat: CHAT, audit: AUDIT, login: LOGIN } }).routes),
       log: server.log,
-      claims: { holder: async () => undefined },
+      claims,
       deadLetter: {
         async send(record, cause) {
           await deadLetter(record, cause)
@@ -45,7 +54,7 @@ async function setUp(deadLetter: DeadLetter['send'] = async () => undefined) {
   )
   let commit: Commit | null = null
   const control: PartitionControl = {
-    topic: 't',
+    topic,
     partition: 0,
     group: 'a group/of ours',
     readCommit: async () => commit,
@@ -57,20 +66,20 @@ async function setUp(deadLetter: DeadLetter['send'] = async () => undefined) {
     seek: () => undefined
   }
   const owner = await relay.assigned(control)
-  const take = (values: (object | string)[]) => {
+  const take = (values: (object | string)[], headers: KafkaRecord['headers'] = []) => {
     const records = values.map(
       (value, offset): KafkaRecord => ({
         offset,
         timestampMs: 1000 + offset,
         key: null,
         value: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)),
-        headers: []
+        headers
       })
     )
     const batch = { records, highWatermark: records.length, lastOffset: records.length - 1 }
     return owner.batch(batch, { heartbeat: async () => undefined, stale: () => false })
   }
-  return { server, metrics, calls, owner, take }
+  return { server, metrics, calls, owner, take, claims }
 }
 
 test('a record goes to every channel that its routes name, as its routes keep it', async () => {
@@ -135,4 +144,47 @@ test('nothing of a chunk is appended while the dead-letter topic does not take w
   isAway = false
   await take(values)
   assert.equal(calls.at(-1), 'append 0,0')
+})
+
+describe('a record of a reply topic', () => {
+  test('is published to the replica that asked, once and without a log', async () => {
+    const { server, claims, take, owner } = await setUp(undefined, 'answers')
+    await claims.take('login:mina', ID, 60_000)
+    await take([{ for: 'nobody' }, { for: 'mina', ok: true }])
+    await take([{ for: 'nobody' }, { for: 'mina', ok: true }])
+    const [append, ...more] = server.chunks.flatMap(({ appends }) => appends)
+    assert.deepEqual([append?.channel, append?.offset, append?.logSize, more.length], [`reply:${REPLICA}`, 1, 0, 1])
+    const reply = decodeReply(append?.published as Buffer)
+    assert.deepEqual([reply?.id, reply?.body.toString()], [ID, '{"for":"mina","ok":true}'])
+    assert.deepEqual((await server.log.read(`reply:${REPLICA}`)).head, {})
+    assert.equal(owner.committable()?.offset, 2)
+  })
+
+  test('needs no claim where it echoes the correlation id', async () => {
+    const { server, metrics, take } = await setUp(undefined, 'answers')
+    await take(['plain'], [['kafka_correlationId', Buffer.from(ID)]])
+    assert.deepEqual(
+      server.chunks.flatMap(({ appends }) => appends.map(({ channel }) => channel)),
+      [`reply:${REPLICA}`]
+    )
+    assert.equal(await countOf(metrics.replies), 0)
+  })
+
+  test('that nobody waits for is counted and goes nowhere; one that answers nothing goes to the dead letters', async () => {
+    const { calls, metrics, take } = await setUp(undefined, 'answers')
+    await take([{ for: 'nobody' }, { other: 1 }])
+    assert.deepEqual(calls, ['dead-letter answers/0/1 MISSING_FIELD'])
+    assert.equal(await countOf(metrics.replies, { outcome: 'late' }), 1)
+  })
+
+  test('waits for Redis to say who asked', async () => {
+    const { server, claims, take } = await setUp(undefined, 'answers')
+    await claims.take('login:mina', ID, 60_000)
+    const { holder } = claims
+    let asked = 0
+    claims.holder = key => (++asked < 3 ? Promise.reject(away()) : holder(key))
+    await take([{ for: 'mina' }])
+    assert.equal(asked, 3)
+    assert.equal(server.chunks.at(-1)?.appends.length, 1)
+  })
 })

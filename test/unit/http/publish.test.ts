@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { BatonError } from '../../../src/errors.ts'
 import type { Inbound, SendRequest } from '../../../src/inbound.ts'
 import type { Produced } from '../../../src/ports.ts'
+import type { Reply } from '../../../src/reply.ts'
 import { aRoute, routesOf, sendBy, serve } from './serve.ts'
 
 const route = aRoute({ send: sendBy('POST /rooms/{room.id}/messages') })
@@ -96,6 +97,65 @@ test('the OpenAPI document holds the route with its body schema, which does not 
   assert.deepEqual(Object.keys(document.paths).sort(), ['/livez', '/metrics', '/readyz', '/rooms/{room_id}/messages'])
 })
 
+describe('a route with reply', () => {
+  const waits = { ...sendBy('POST /login'), reply: { topic: 'answers', timeoutMs: 1000, claim: undefined } }
+  const routes = routesOf(aRoute({ send: waits }))
+  const inbound = inboundOf([written])
+  const replying = (reply: Promise<Reply>) => ({
+    async ask() {
+      reply.catch(() => undefined)
+      return { produced: Promise.resolve(), reply }
+    }
+  })
+  const replyOf = (headers: string, body: Buffer): Reply => ({ id: 'r', headers, body })
+
+  test('answers 200 with the bytes and the content type of the reply', async () => {
+    for (const [headers, type] of [
+      ['content-type:application/json\n', 'application/json'],
+      ['content-type:text/plain;charset=utf-8\n', 'text/plain;charset=utf-8'],
+      ['content-type:글\n', 'application/octet-stream']
+    ] as const) {
+      const body = Buffer.from([123, 0, 255, 125])
+      const replies = replying(Promise.resolve(replyOf(headers, body)))
+      await using it = await serve({ edge: { routes, inbound, replies } })
+      const response = await fetch(`${it.url}/login`, { method: 'POST', body: '{}' })
+      assert.deepEqual([response.status, response.headers.get('content-type')], [200, type])
+      assert.deepEqual(Buffer.from(await response.arrayBuffer()), body)
+    }
+  })
+
+  test('answers an empty reply, and a problem where none came in time', async () => {
+    await using empty = await serve({
+      edge: { routes, inbound, replies: replying(Promise.resolve(replyOf('', Buffer.alloc(0)))) }
+    })
+    const nothing = await fetch(`${empty.url}/login`, { method: 'POST' })
+    assert.deepEqual([nothing.status, await nothing.text()], [200, ''])
+    const late = Promise.reject(new BatonError('REPLY_TIMEOUT', 'route login: none within 10 ms'))
+    late.catch(() => undefined)
+    await using it = await serve({ edge: { routes, inbound, replies: replying(late) } })
+    const response = await fetch(`${it.url}/login`, { method: 'POST' })
+    assert.equal(response.status, 504)
+    assert.equal(((await response.json()) as { code: string }).code, 'REPLY_TIMEOUT')
+  })
+
+  test('is in the OpenAPI document with 200, and others with 202', async () => {
+    const other = aRoute({ name: 'other', send: sendBy('POST /other') })
+    await using it = await serve({ edge: { routes: routesOf(...routes.all, other), inbound } })
+    const document = (await (await fetch(`${it.url}/openapi.json`)).json()) as Document
+    const codesOf = (path: string) => Object.keys(document.paths[path]?.['post']?.responses ?? {})
+    assert.deepEqual(
+      [codesOf('/login'), codesOf('/other')],
+      [
+        ['200', 'default'],
+        ['202', 'default']
+      ]
+    )
+  })
+})
+
 interface Document {
-  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: object }> } }>>
+  paths: Record<
+    string,
+    Record<string, { requestBody?: { content: Record<string, { schema: object }> }; responses: object }>
+  >
 }
