@@ -9,6 +9,8 @@ export interface BatonOptions {
   /** 0, the default, takes a free one. */
   port?: number
   env?: Record<string, string>
+  /** Hears everything it logs. */
+  heard?: (text: string) => void
   /** More of the command line. */
   args?: string[]
   /** False: resolves once it listens, whatever `/readyz` says. Default true. */
@@ -45,7 +47,8 @@ export async function startBaton(options: BatonOptions = {}): Promise<Baton> {
     command: process.execPath,
     args: ['src/main.ts', ...(file ? ['--config', file] : []), ...args],
     cwd: ROOT,
-    env: { BATON_HTTP_PORT: `${wanted}`, ...env }
+    env: { BATON_HTTP_PORT: `${wanted}`, ...env },
+    ...(options.heard && { heard: options.heard })
   })
   try {
     const [url, host, port] = await baton.match(ADDRESS, START_DEADLINE_MS)

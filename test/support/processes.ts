@@ -16,6 +16,8 @@ export interface Program {
   args: string[]
   cwd?: string
   env?: Record<string, string | undefined>
+  /** Hears everything it writes. */
+  heard?: (text: string) => void
   /** Runs it in a container of this image, on the host's network, which sees `folder` under the same path. */
   container?: { image: string; folder: string }
 }
@@ -71,6 +73,7 @@ export function launch(program: Program): Running {
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', text => {
       output = (output + text).slice(-OUTPUT_CHARS)
+      program.heard?.(text)
       for (const watcher of watchers) watcher()
     })
   }
