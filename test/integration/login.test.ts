@@ -265,7 +265,7 @@ describe('where the service echoes nothing', () => {
   test('a second request of a user is refused while the first one waits, on any replica', async t => {
     const userId = unique('user')
     const { promise: gate, resolve: open } = Promise.withResolvers<void>()
-    t.after(open)
+    t.after(() => open())
     silent.gate = gate
     const right = post(both[0], loginOf(userId))
     await waitFor(() => silent.handled.some(handled => handled.userId === userId), {

@@ -130,6 +130,15 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
     ['roles that lack one of relay and edge', { roles: ['relay', 'ingest'] }, /roles: .* set kafka and redis/],
     ['the role ingest without Kafka', { roles: ['ingest'] }, /roles: .* set kafka,/],
     [
+      'the role ingest with replies and without Redis',
+      {
+        roles: ['ingest'],
+        kafka: { brokers: ['a'] },
+        routes: { any: { ...routes.any, send: { reply: { topic: 'replies' } } } }
+      },
+      /roles: .* set redis,/
+    ],
+    [
       'a heart-beat too slow for its session',
       { kafka: { brokers: ['a'], heartbeatIntervalMs: 9000 } },
       /kafka\.heartbeatIntervalMs: must be at most a third/

@@ -117,7 +117,7 @@ describe('a route with reply', () => {
     ] as const) {
       const body = Buffer.from([123, 0, 255, 125])
       const replies = replying(Promise.resolve(replyOf(headers, body)))
-      await using it = await serve({ edge: { routes, inbound, replies } })
+      await using it = await serve({ edge: { routes }, ingest: { inbound, replies } })
       const response = await fetch(`${it.url}/login`, { method: 'POST', body: '{}' })
       assert.deepEqual([response.status, response.headers.get('content-type')], [200, type])
       assert.deepEqual(Buffer.from(await response.arrayBuffer()), body)
@@ -126,13 +126,14 @@ describe('a route with reply', () => {
 
   test('answers an empty reply, and a problem where none came in time', async () => {
     await using empty = await serve({
-      edge: { routes, inbound, replies: replying(Promise.resolve(replyOf('', Buffer.alloc(0)))) }
+      edge: { routes },
+      ingest: { inbound, replies: replying(Promise.resolve(replyOf('', Buffer.alloc(0)))) }
     })
     const nothing = await fetch(`${empty.url}/login`, { method: 'POST' })
     assert.deepEqual([nothing.status, await nothing.text()], [200, ''])
     const late = Promise.reject(new BatonError('REPLY_TIMEOUT', 'route login: none within 10 ms'))
     late.catch(() => undefined)
-    await using it = await serve({ edge: { routes, inbound, replies: replying(late) } })
+    await using it = await serve({ edge: { routes }, ingest: { inbound, replies: replying(late) } })
     const response = await fetch(`${it.url}/login`, { method: 'POST' })
     assert.equal(response.status, 504)
     assert.equal(((await response.json()) as { code: string }).code, 'REPLY_TIMEOUT')
@@ -140,7 +141,7 @@ describe('a route with reply', () => {
 
   test('is in the OpenAPI document with 200, and others with 202', async () => {
     const other = aRoute({ name: 'other', send: sendBy('POST /other') })
-    await using it = await serve({ edge: { routes: routesOf(...routes.all, other), inbound } })
+    await using it = await serve({ edge: { routes: routesOf(...routes.all, other) } })
     const document = (await (await fetch(`${it.url}/openapi.json`)).json()) as Document
     const codesOf = (path: string) => Object.keys(document.paths[path]?.['post']?.responses ?? {})
     assert.deepEqual(
