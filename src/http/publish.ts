@@ -10,10 +10,9 @@ import { principalOf } from './request.ts'
 
 const Coordinate = Type.Object({ topic: Type.String(), partition: Type.Integer(), offset: Type.Integer() })
 
-const WRITTEN = {
-  202: Type.Union([Coordinate, Type.Array(Coordinate)], {
-    description: 'Where Kafka wrote it: one, or several records.'
-  })
+const WRITTEN = { 202: Type.Object(Coordinate.properties, { description: 'Where Kafka wrote the record.' }) }
+const ALL_WRITTEN = {
+  202: Type.Array(Coordinate, { description: 'Where Kafka wrote each of the records, in their order.' })
 }
 const REPLIED = {
   200: { description: 'What the service replied, with the content type it gave.', content: { '*/*': { schema: {} } } }
@@ -49,7 +48,7 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, r
         tags: ['messages'],
         consumes: [typeof schema === 'object' ? 'application/json' : '*/*'],
         body: typeof schema === 'object' ? schema : {},
-        response: answers(rule.reply ? REPLIED : WRITTEN)
+        response: answers(rule.reply ? REPLIED : rule.many ? ALL_WRITTEN : WRITTEN)
       },
       validatorCompiler: () => () => true,
       async handler(request, response) {
@@ -67,7 +66,7 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, r
           return response.type(contentTypeOf(answer)).send(answer.body)
         }
         const produced = await inbound.produce([prepared])
-        return response.code(202).send(produced.length === 1 ? produced[0] : produced)
+        return response.code(202).send(rule.many ? produced : produced[0])
       }
     })
   }

@@ -15,6 +15,8 @@ import { type Draft, jwtOf, parseBody, type Sender } from './send-record.ts'
 export interface SendRule {
   /** Method and path template of the HTTP way in, such as `POST /rooms/{roomId}`; absent: none. */
   http: string | undefined
+  /** One SEND makes a list of records, be it of one. */
+  many: boolean
   /** `allow.send` asks for names of the channel, which are proved only by the finished record. */
   allowedByNames: boolean
   /** Parses the body where the rule needs it. @throws BatonError UNSUPPORTED_MEDIA_TYPE, INVALID_BODY */
@@ -67,6 +69,7 @@ export function compileSend(
 
   const rule: SendRule = {
     http,
+    many: send.produce !== undefined || send.forEach !== undefined,
     allowedByNames: asksNames && channel !== undefined,
     read: came => ({ ...came, json: needsJson ? parseBody(came.body, came.headers) : undefined }),
     token: token && (draft => jwtOf(token.render(name => field(draft.json, name)))),

@@ -63,6 +63,7 @@ export function sendBy(http: string): SendRule {
   }
   return {
     http,
+    many: false,
     allowedByNames: false,
     read: refuse,
     token: undefined,
