@@ -99,7 +99,7 @@ const Reply = Type.Union(
         match: Type.Optional(
           Type.Object(
             {
-              request: Type.String({ minLength: 1, description: 'Template over what came, such as {userId}.' }),
+              request: Type.String({ minLength: 1, description: 'Template over what came, such as {user}.' }),
               reply: Type.String({ minLength: 1, description: 'Template over the record that answers.' })
             },
             {
