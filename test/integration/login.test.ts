@@ -38,13 +38,14 @@ const PREFIX = unique('prefix')
 const logged: string[] = []
 const monitored: string[] = []
 
-const start = (config: string | Record<string, unknown>, prefix = PREFIX) =>
+const start = (config: string | Record<string, unknown>, prefix = PREFIX, roles = 'relay,edge') =>
   startBaton({
     config,
     env: {
       BATON_KAFKA_BROKERS: server.brokers.join(),
       BATON_REDIS_URL: redisUrl,
       BATON_REDIS_PREFIX: `${prefix}:`,
+      BATON_ROLES: roles,
       BATON_LOG_LEVEL: 'trace'
     },
     heard: text => logged.push(text)
@@ -122,6 +123,13 @@ describe('a login by HTTP', () => {
       const wrong = await post(replica, loginOf(userId, `${SECRET} but wrong`))
       assert.deepEqual([wrong.status, await wrong.json()], [200, refused(userId)])
     }
+  })
+
+  test('is answered by a replica that takes POSTs only', async () => {
+    await using ingest = await start(PRESET, PREFIX, 'ingest')
+    const userId = unique('user')
+    assert.deepEqual(await (await post(ingest, loginOf(userId))).json(), accepted(userId))
+    assert.equal(await metric(ingest, /^baton_records_consumed_total/), 0)
   })
 
   test('that is not whole is a problem which names the field and quotes nothing', async () => {
