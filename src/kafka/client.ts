@@ -13,6 +13,7 @@ import kafkajs, {
 import type { Logger } from 'pino'
 import { mendAborted } from './aborted.ts'
 import { registerCodecs } from './codecs.ts'
+import { mendProduce } from './produce-once.ts'
 
 export interface KafkaClientOptions {
   /** `host:port` each. */
@@ -44,6 +45,7 @@ export function createKafkaClient(options: KafkaClientOptions, { logger }: { log
   registerCodecs()
   mendIdleTimer()
   mendAborted()
+  mendProduce()
   const { brokers, clientId, sasl, tls } = options
   const { DefaultPartitioner } = kafkajs.Partitioners
   const config: KafkaConfig = {

@@ -34,6 +34,9 @@ const SLOTS = 4
 /** An open transaction blocks every read_committed reader of its partitions for as long, unless a takeover ends it. */
 const TRANSACTION_TIMEOUT_MS = 10_000
 
+/** At first, then twice as long each time: for the markers of the transaction before. */
+const RETRY_MS = 5
+
 interface Slot {
   transactionalId: string
   producer?: Promise<Producer> | undefined
@@ -51,7 +54,11 @@ export function createTransactions(
   let saidAt = Number.NEGATIVE_INFINITY
 
   async function connect(transactionalId: string): Promise<Producer> {
-    const producer = client.producer({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS })
+    const producer = client.producer({
+      transactionalId,
+      transactionTimeout: TRANSACTION_TIMEOUT_MS,
+      retry: { initialRetryTime: RETRY_MS }
+    })
     try {
       await producer.connect()
       // kafkajs sends InitProducerId, which ends and fences what was before, with the first transaction only. An empty one never
@@ -93,9 +100,7 @@ export function createTransactions(
     let transaction: Transaction | undefined
     try {
       transaction = await begin(slot)
-      const answer = await transaction.sendBatch({ acks: -1, timeout: produceTimeoutMs, topicMessages })
-      // kafkajs leaves partitions out when their leader moves in the midst of a send.
-      if (!coversAll(answer, topicMessages)) throw new Error('Kafka did not acknowledge every partition')
+      const answer = await sendEach(transaction, topicMessages)
       await commit(transaction)
       return answer
     } catch (error) {
@@ -104,6 +109,26 @@ export function createTransactions(
       if (isFenced(error)) sayFenced(slot)
       throw error
     }
+  }
+
+  /**
+   * Each partition by itself: of one send to several brokers kafkajs repeats whatever is not answered when one of them fails, and
+   * the first it hears may be CONCURRENT_TRANSACTIONS. Settled as a whole, so that nothing is under way behind an abort.
+   */
+  async function sendEach({ sendBatch }: Transaction, topicMessages: TopicMessages[]): Promise<RecordMetadata[]> {
+    const sent = await Promise.allSettled(
+      topicMessages.flatMap(({ topic, messages }) =>
+        [...Map.groupBy(messages, ({ partition }) => partition).values()].map(own =>
+          sendBatch({ acks: -1, timeout: produceTimeoutMs, topicMessages: [{ topic, messages: own }] })
+        )
+      )
+    )
+    return sent.flatMap(result => {
+      if (result.status === 'rejected') throw result.reason
+      // kafkajs leaves a partition out when its leader moves in the midst of a send.
+      if (result.value.length === 0) throw new Error('Kafka did not acknowledge every partition')
+      return result.value
+    })
   }
 
   async function isOver(transaction: Transaction | undefined, error: unknown): Promise<boolean> {
@@ -159,10 +184,4 @@ export function createTransactions(
 /** Kafka has aborted the transaction, if there was one: another producer has its id, or it was open for too long. */
 export function isFenced(error: unknown): boolean {
   return protocolError(error)?.type === 'INVALID_PRODUCER_EPOCH'
-}
-
-function coversAll(answer: RecordMetadata[], topicMessages: TopicMessages[]): boolean {
-  return topicMessages.every(({ topic, messages }) =>
-    messages.every(({ partition }) => answer.some(part => part.topicName === topic && part.partition === partition))
-  )
 }

@@ -255,3 +255,31 @@ test('one of three brokers killed in the midst of sends: nothing is lost, double
     )
   }
 })
+
+test('a broker that is slow while another has lost a partition gets no record twice', async () => {
+  await using kafka = await startKafka({ brokers: 3 })
+  await using own = await withKafka({ brokers: kafka.brokers })
+  const on = (broker: number) => [{ partition: 0, replicas: [broker] }]
+  const slow = await own.createTopicWith({ replicaAssignment: on(1) })
+  const moving = await own.createTopicWith({ replicaAssignment: on(2) })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
+  const send = (value: string) => Promise.all([slow, moving].map(topic => sink.produce([record(topic, null, value)])))
+  for (const to of [3, 2, 3]) {
+    await send(`before ${to}`)
+    // The producer does not hear of the move before broker 2 refuses.
+    await own.admin.alterPartitionReassignments({ topics: [{ topic: moving, partitionAssignment: on(to) }] })
+    const moved = async () =>
+      (await own.admin.fetchTopicMetadata({ topics: [moving] })).topics[0]?.partitions[0]?.leader === to
+    await waitFor(moved, { what: 'the move' })
+    await kafka.pause(0)
+    const sent = send(`after ${to}`)
+    // For kafkajs to try again, while broker 1 holds what it got in its socket.
+    await delay(1500)
+    await kafka.resume(0)
+    await sent
+  }
+  for (const topic of [slow, moving])
+    assert.deepEqual((await own.consumeCommitted(topic)).map(textOf), [
+      ...['before 3', 'after 3', 'before 2', 'after 2', 'before 3', 'after 3']
+    ])
+})

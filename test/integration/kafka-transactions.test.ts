@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { unique } from '../support/ids.ts'
-import { startKafka } from '../support/kafka.ts'
+import { type KafkaServer, startKafka } from '../support/kafka.ts'
 import { type KafkaClient, withKafka } from '../support/kafka-client.ts'
 import { record, refusedWith, startSink, textOf } from '../support/kafka-sink.ts'
 import { waitFor } from '../support/wait.ts'
@@ -43,9 +43,7 @@ test('records of one call to two topics are all written, with the offsets of eac
 })
 
 test('of a call that Kafka refuses in one topic, nothing is seen in the other', async () => {
-  const small = unique('test')
-  const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
-  await client.admin.createTopics({ topics: [{ topic: small, numPartitions: 1, configEntries }], waitForLeaders: true })
+  const small = await client.createTopicWith({ configEntries: [{ name: 'max.message.bytes', value: '2000' }] })
   const other = await client.createTopic(1)
   await using sink = await startSink({ brokers: client.brokers })
   const refused = sink.produce([record(other, 'k', 'half'), record(small, 'k', Buffer.alloc(5000))])
@@ -141,55 +139,56 @@ test('two that run under one name write nothing by half and nothing twice, and s
   assert.doesNotMatch(said, /Kafka is away/)
 })
 
-test('of a call that one broker of three refuses, nothing is seen of what the others took', async () => {
-  await using kafka = await startKafka({ brokers: 3 })
-  await using own = await withKafka({ brokers: kafka.brokers })
-  const [small, other] = [unique('small'), unique('other')]
-  const placed = (topic: string, leader: number, maxBytes: string) => ({
-    topic,
-    replicaAssignment: [{ partition: 0, replicas: [leader, ...[1, 2, 3].filter(id => id !== leader)] }],
-    configEntries: [{ name: 'max.message.bytes', value: maxBytes }]
+describe('on three brokers', () => {
+  const stack = new AsyncDisposableStack()
+  let kafka: KafkaServer
+  let own: KafkaClient
+  before(async () => {
+    kafka = stack.use(await startKafka({ brokers: 3 }))
+    own = stack.use(await withKafka({ brokers: kafka.brokers }))
   })
-  await own.admin.createTopics({
-    topics: [placed(small, 1, '2000'), placed(other, 2, '1000000')],
-    waitForLeaders: true
-  })
-  await using sink = await startSink({ brokers: kafka.brokers })
-  const refused = sink.produce([record(other, null, 'half'), record(small, null, Buffer.alloc(5000))])
-  await assert.rejects(refused, refusedWith('BODY_TOO_LARGE'))
-  await sink.produce([record(other, null, 'whole'), record(small, null, 'whole')])
-  assert.deepEqual(await committedInBoth(own, [small, other]), ['whole'])
-})
+  after(() => stack.disposeAsync())
 
-test('with the coordinator killed in the midst, every call is in both topics once, or in neither and was refused', async () => {
-  await using kafka = await startKafka({ brokers: 3 })
-  await using own = await withKafka({ brokers: kafka.brokers })
-  const topics: [string, string] = [await own.createTopic(1, 3), await own.createTopic(1, 3)]
-  await using sink = await startSink({
-    brokers: kafka.brokers,
-    produceTimeoutMs: 60_000,
-    instanceId: unique('instance')
+  test('of a call that one broker of three refuses, nothing is seen of what the others took', async () => {
+    const on = (broker: number) => [{ partition: 0, replicas: [broker] }]
+    const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
+    const small = await own.createTopicWith({ replicaAssignment: on(1), configEntries })
+    const other = await own.createTopicWith({ replicaAssignment: on(2) })
+    await using sink = await startSink({ brokers: kafka.brokers })
+    const refused = sink.produce([record(other, null, 'half'), record(small, null, Buffer.alloc(5000))])
+    await assert.rejects(refused, refusedWith('BODY_TOO_LARGE'))
+    await sink.produce([record(other, null, 'whole'), record(small, null, 'whole')])
+    assert.deepEqual(await committedInBoth(own, [small, other]), ['whole'])
   })
-  const acknowledged: string[] = []
-  const calls: Promise<unknown>[] = []
-  const send = () => {
-    const value = `${calls.length}`
-    const call = sink.produce(topics.map(topic => record(topic, null, value)))
-    calls.push(call.then(() => void acknowledged.push(value)))
-  }
-  for (let i = 0; i < 200; i++) send()
-  await Promise.race(calls)
-  const {
-    topics: [state]
-  } = await own.admin.fetchTopicMetadata({ topics: ['__transaction_state'] })
-  await kafka.kill((state?.partitions[0]?.leader ?? 0) - 1)
-  const results = await Promise.allSettled(calls)
-  for (const result of results)
-    if (result.status === 'rejected') assert.ok(refusedWith('KAFKA_UNAVAILABLE')(result.reason))
-  const committed = await committedInBoth(own, topics)
-  assert.equal(new Set(committed).size, committed.length)
-  assert.deepEqual(
-    acknowledged.filter(value => !committed.includes(value)),
-    []
-  )
+
+  test('with the coordinator killed in the midst, every call is in both topics once, or in neither and was refused', async () => {
+    const topics: [string, string] = [await own.createTopic(1, 3), await own.createTopic(1, 3)]
+    await using sink = await startSink({
+      brokers: kafka.brokers,
+      produceTimeoutMs: 60_000,
+      instanceId: unique('instance')
+    })
+    const acknowledged: string[] = []
+    const calls: Promise<unknown>[] = []
+    const send = () => {
+      const value = `${calls.length}`
+      const call = sink.produce(topics.map(topic => record(topic, null, value)))
+      calls.push(call.then(() => void acknowledged.push(value)))
+    }
+    for (let i = 0; i < 200; i++) send()
+    await Promise.race(calls)
+    const {
+      topics: [state]
+    } = await own.admin.fetchTopicMetadata({ topics: ['__transaction_state'] })
+    await kafka.kill((state?.partitions[0]?.leader ?? 0) - 1)
+    const results = await Promise.allSettled(calls)
+    for (const result of results)
+      if (result.status === 'rejected') assert.ok(refusedWith('KAFKA_UNAVAILABLE')(result.reason))
+    const committed = await committedInBoth(own, topics)
+    assert.equal(new Set(committed).size, committed.length)
+    assert.deepEqual(
+      acknowledged.filter(value => !committed.includes(value)),
+      []
+    )
+  })
 })

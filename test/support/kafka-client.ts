@@ -1,9 +1,17 @@
-import { type Admin, Kafka, type KafkaConfig, type KafkaMessage, logLevel, type Message } from 'kafkajs'
+import {
+  type Admin,
+  type ITopicConfig,
+  Kafka,
+  type KafkaConfig,
+  type KafkaMessage,
+  logLevel,
+  type Message
+} from 'kafkajs'
 import { mendAborted } from '../../src/kafka/aborted.ts'
 import type { Topics } from '../../src/kafka/topics.ts'
 import { unique } from './ids.ts'
 import { sharedKafka } from './kafka.ts'
-import { deadline } from './wait.ts'
+import { deadline, waitFor } from './wait.ts'
 
 /** How consumers under test are tuned: quick to join, to notice and to commit. */
 export const CONSUMER_OPTIONS = {
@@ -27,12 +35,21 @@ export interface KafkaClient extends AsyncDisposable {
   readonly admin: Admin
   /** A new topic with a name of its own, every partition with a leader. Replication factor 1 by default. */
   createTopic(partitions?: number, replicationFactor?: number): Promise<string>
+  /** The same, as the settings say. */
+  createTopicWith(settings: Omit<ITopicConfig, 'topic'>): Promise<string>
   /** By a producer of its own, acknowledged by all. */
   produce(topic: string, messages: Message[]): Promise<void>
   /** The first `count` messages of a topic, in order of arrival, within 15 s; a group of its own. */
   consumeAll(topic: string, count: number): Promise<ConsumedMessage[]>
   /** What is committed by now, within 15 s; no open transaction may be in its way. Writes a message with an `end` header to each partition. */
   consumeCommitted(topic: string): Promise<ConsumedMessage[]>
+  /** The same, with what was aborted or is still open. */
+  consumeWritten(topic: string): Promise<ConsumedMessage[]>
+}
+
+interface Reading {
+  counts?: (message: KafkaMessage) => boolean
+  readUncommitted?: boolean
 }
 
 const CONSUME_DEADLINE_MS = 15_000
@@ -46,6 +63,18 @@ export async function withKafka(config: Partial<KafkaConfig> = {}): Promise<Kafk
   const admin = kafka.admin()
   await admin.connect()
 
+  async function createTopicWith(settings: Omit<ITopicConfig, 'topic'>): Promise<string> {
+    const topic = unique('test')
+    await admin.createTopics({ topics: [{ topic, ...settings }], waitForLeaders: false })
+    // kafkajs's own waiting gives up where one broker of several has not heard of the topic yet.
+    const haveLeaders = async () => {
+      const { partitions = [] } = (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0] ?? {}
+      return partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)
+    }
+    await waitFor(haveLeaders, { what: `leaders of ${topic}` })
+    return topic
+  }
+
   async function produce(topic: string, messages: Message[]) {
     const producer = kafka.producer({ allowAutoTopicCreation: false })
     await producer.connect()
@@ -57,8 +86,17 @@ export async function withKafka(config: Partial<KafkaConfig> = {}): Promise<Kafk
   }
 
   /** From the beginning until `count` messages came that are counted. */
-  async function consume(topic: string, count: number, counts: (message: KafkaMessage) => boolean = () => true) {
-    const consumer = kafka.consumer({ groupId: unique('group'), maxWaitTimeInMs: 100, heartbeatInterval: 1000 })
+  async function consume(
+    topic: string,
+    count: number,
+    { counts = () => true, readUncommitted = false }: Reading = {}
+  ): Promise<ConsumedMessage[]> {
+    const consumer = kafka.consumer({
+      groupId: unique('group'),
+      maxWaitTimeInMs: 100,
+      heartbeatInterval: 1000,
+      readUncommitted
+    })
     const consumed: ConsumedMessage[] = []
     const all = Promise.withResolvers<void>()
     let missing = count
@@ -82,26 +120,27 @@ export async function withKafka(config: Partial<KafkaConfig> = {}): Promise<Kafk
     }
   }
 
+  async function consumeUntilNow(topic: string, readUncommitted: boolean): Promise<ConsumedMessage[]> {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0]?.partitions ?? []
+    const end = unique('end')
+    const ends = partitions.map(({ partitionId: partition }) => ({ partition, value: null, headers: { end } }))
+    await produce(topic, ends)
+    const counts = ({ headers }: KafkaMessage) => String(headers?.['end']) === end
+    const consumed = await consume(topic, partitions.length, { counts, readUncommitted })
+    return consumed.filter(({ headers }) => headers?.['end'] === undefined)
+  }
+
   return {
     kafka,
     brokers,
     admin,
-    async createTopic(numPartitions = 1, replicationFactor = 1) {
-      const topic = unique('test')
-      await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor }], waitForLeaders: true })
-      return topic
-    },
+    createTopicWith,
+    createTopic: (numPartitions = 1, replicationFactor = 1) => createTopicWith({ numPartitions, replicationFactor }),
     produce,
     consumeAll: (topic, count) => consume(topic, count),
-    async consumeCommitted(topic) {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-      const partitions = topics[0]?.partitions ?? []
-      const end = unique('end')
-      const ends = partitions.map(({ partitionId: partition }) => ({ partition, value: null, headers: { end } }))
-      await produce(topic, ends)
-      const consumed = await consume(topic, partitions.length, ({ headers }) => String(headers?.['end']) === end)
-      return consumed.filter(({ headers }) => headers?.['end'] === undefined)
-    },
+    consumeCommitted: topic => consumeUntilNow(topic, false),
+    consumeWritten: topic => consumeUntilNow(topic, true),
     [Symbol.asyncDispose]: () => admin.disconnect()
   }
 }
