@@ -76,6 +76,8 @@ describe('each preset', () => {
       ...(readFileSync(join(ROOT, preset), 'utf8').match(/\b[a-z]+[A-Z]\w*(?=[:}\],])/g) ?? [])
     ])
     const general = new Set([
+      'additionalProperties',
+      'instanceId',
       'groupId',
       'startFrom',
       'forEach',
