@@ -59,7 +59,7 @@ const shown = Object.entries(rows).map(([what, { p50Ms, cpuMs, perSecond }]) => 
   {
     'p50 ms': p50Ms.toFixed(1),
     'CPU ms': cpuMs.toFixed(1),
-    [`per second, ${AT_ONCE} at once`]: perSecond.toPrecision(2)
+    [`per second, ${AT_ONCE} at once`]: perSecond.toFixed(perSecond < 10 ? 2 : 0)
   }
 ])
 console.table(Object.fromEntries(shown))
