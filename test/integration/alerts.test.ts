@@ -19,7 +19,7 @@ import { startKafka } from '../support/kafka.ts'
 import { type KafkaClient, withKafka } from '../support/kafka-client.ts'
 import { recordsOf } from '../support/oracle.ts'
 import { startRedis } from '../support/redis.ts'
-import { CLIENTS, type Received } from '../support/stomp-client.ts'
+import { CLIENTS, connectStompjs, type Received } from '../support/stomp-client.ts'
 import { type Follower, follow } from '../support/stomp-follower.ts'
 import { once, waitFor } from '../support/wait.ts'
 
@@ -103,8 +103,7 @@ describe('the alerts preset', () => {
 
   test('a SEND is the same way in as a POST', async () => {
     const line = unique('line')
-    const [[, connect] = assert.fail()] = CLIENTS
-    await using client = await connect(socketOf(edge))
+    await using client = await connectStompjs(socketOf(edge))
     const { messages } = await client.subscribe(destinationOf(line))
     await client.send('/pub/alert', JSON.stringify(alertOf(line, 'one')))
     await waitFor(() => messages.length === 1, { what: 'the alert' })
@@ -121,8 +120,7 @@ describe('the alerts preset', () => {
     await using live = await followLine(line)
     await taken(post(ingest, '/alert', { ...alertOf(line, 'one'), lat: 11.222333, lng: 44.555666 }))
     await came(live, ['one'])
-    const [[, connect] = assert.fail()] = CLIENTS
-    await using late = await connect(socketOf(edge))
+    await using late = await connectStompjs(socketOf(edge))
     const { messages } = await late.subscribe(destinationOf(line), { history: '10' })
     await waitFor(() => messages.length === 1, { what: 'the alert out of the log' })
     const history = await (await fetch(`${edge.url}/history?destination=${destinationOf(line)}`)).text()
@@ -147,7 +145,7 @@ describe('the alerts preset', () => {
     assert.equal(follower.messages(destinationOf(line)).length, 200)
   })
 
-  const bad: [path: string, body: unknown, field: string][] = [
+  const bad: [path: string, body: unknown, field?: string][] = [
     ...['line', 'house', 'text', 'lat', 'lng'].map((field): [string, unknown, string] => [
       '/alert',
       { ...alertOf('1', 'x'), [field]: undefined },
@@ -163,8 +161,8 @@ describe('the alerts preset', () => {
     ['/alert', { ...alertOf('1', 'x'), text: 7 }, 'text'],
     ['/alert', { ...alertOf('', 'x') }, 'line'],
     ['/accept', { ...acceptOf('1', 'x'), line: {} }, 'line'],
-    ['/alert', '{ no JSON', 'JSON'],
-    ['/accept', '[]', 'object']
+    ['/alert', '{ no JSON'],
+    ['/accept', '[]']
   ]
   test('a bad body is a problem that names the field, and Kafka never sees it', async () => {
     const ends = async () => [
@@ -174,11 +172,10 @@ describe('the alerts preset', () => {
     const before = await ends()
     for (const [path, body, field] of bad) {
       const response = await post(ingest, path, body)
-      const { code, detail } = (await response.json()) as { code: string; detail: string }
+      const { code, pointer, detail } = (await response.json()) as { code: string; pointer?: string; detail: string }
       const told = `${path} ${JSON.stringify(body)}: ${detail}`
-      assert.deepEqual([response.status, code], [422, 'INVALID_BODY'], told)
+      assert.deepEqual([response.status, code, pointer], [422, 'INVALID_BODY', field && `/${field}`], told)
       assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/)
-      assert.match(detail, new RegExp(`\\b${field}\\b`), told)
     }
     assert.deepEqual(await ends(), before)
   })
@@ -213,7 +210,7 @@ describe('the alerts preset', () => {
     edge = await start('edge', edge.port)
     await came(follower, ['one', 'two', 'three'])
     await assertAllOnce(follower)
-    assert.equal(follower.closes.length > 0, true)
+    assert.ok(follower.closes.length > 0)
   })
 
   test('with Redis stopped, POSTs are taken, and the alerts arrive when it is back', async () => {
