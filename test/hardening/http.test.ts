@@ -112,8 +112,9 @@ describe('a refusal is a problem (RFC 9457)', () => {
       const problem = (await response.json()) as Record<string, unknown>
       assert.equal(response.status, status, JSON.stringify(problem))
       assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/)
-      const { title, detail, ...others } = problem
+      const { title, detail, pointer, ...others } = problem
       assert.deepEqual(others, { type: `urn:baton:error:${code}`, status, code, retryable: false })
+      assert.equal(pointer, name === 'a body against the schema' ? '/n' : undefined)
       assert.ok(title && detail && title !== detail)
       assert.equal(response.headers.get('www-authenticate'), status === 401 ? 'Bearer' : null)
       assert.equal(response.headers.has('allow'), status === 405)
