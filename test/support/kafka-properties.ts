@@ -10,10 +10,18 @@ export interface KafkaTls {
   key: string
 }
 
+export interface BrokerPorts {
+  client: number
+  internal: number
+  controller: number
+  /** One more listener, for clients that come over a proxy: it tells them the proxy's port. */
+  proxied?: { own: number; told: number }
+}
+
 export interface BrokerSettings {
   nodeId: number
-  /** Per broker: the ports of its client, inter-broker and controller listeners. */
-  ports: { client: number; internal: number; controller: number }[]
+  /** Of every broker. */
+  ports: BrokerPorts[]
   folder: string
   sasl: KafkaUser | undefined
   tls: KafkaTls | undefined
@@ -22,18 +30,19 @@ export interface BrokerSettings {
 
 /** The server.properties of one of our combined brokers: small, quick to fail over, and nothing created unasked. */
 export function brokerProperties({ nodeId, ports, folder, sasl, tls, properties }: BrokerSettings): string {
-  const own = ports[nodeId - 1] as BrokerSettings['ports'][number]
+  const own = ports[nodeId - 1] as BrokerPorts
   const replicas = Math.min(3, ports.length)
   const minInSync = Math.min(2, ports.length)
   const listeners = `CLIENT://127.0.0.1:${own.client},INTERNAL://127.0.0.1:${own.internal}`
+  const proxied = (port: number | undefined) => (port ? `,PROXIED://127.0.0.1:${port}` : '')
   const security = `${sasl ? 'SASL_' : ''}${tls ? 'SSL' : 'PLAINTEXT'}`
   const all = {
     'process.roles': 'broker,controller',
     'node.id': nodeId,
     'controller.quorum.voters': ports.map(({ controller }, i) => `${i + 1}@127.0.0.1:${controller}`).join(','),
-    listeners: `${listeners},CONTROLLER://127.0.0.1:${own.controller}`,
-    'advertised.listeners': listeners,
-    'listener.security.protocol.map': `CLIENT:${security},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT`,
+    listeners: `${listeners}${proxied(own.proxied?.own)},CONTROLLER://127.0.0.1:${own.controller}`,
+    'advertised.listeners': `${listeners}${proxied(own.proxied?.told)}`,
+    'listener.security.protocol.map': `CLIENT:${security},PROXIED:${security},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT`,
     'inter.broker.listener.name': 'INTERNAL',
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': `${folder}/data`,

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
 import { type KafkaProgram, kafkaProgram, prepareKafka } from './kafka-program.ts'
-import { brokerProperties, type KafkaTls, type KafkaUser } from './kafka-properties.ts'
+import { type BrokerPorts, brokerProperties, type KafkaTls, type KafkaUser } from './kafka-properties.ts'
 import { onFreePorts } from './ports.ts'
 import { launch, type Running, run, temporaryFolder } from './processes.ts'
 import { waitFor } from './wait.ts'
@@ -15,11 +15,15 @@ export interface KafkaOptions {
   /** Clients authenticate: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are all on. */
   sasl?: KafkaUser
   tls?: KafkaTls
+  /** Port of a proxy before each broker: whoever connects there is told these ports and no other. */
+  proxies?: number[]
 }
 
 export interface KafkaServer extends AsyncDisposable {
   /** `host:port` of each broker. */
   readonly brokers: string[]
+  /** Where the proxy of each broker has to lead. */
+  readonly proxied: number[]
   stop(): Promise<void>
   /** SIGKILL to one broker; the first by default. */
   kill(index?: number): Promise<void>
@@ -32,6 +36,8 @@ export interface KafkaServer extends AsyncDisposable {
 
 const CLUSTER_ID = 'batonTestClusterAAAAAA'
 const START_DEADLINE_MS = 60_000
+/** Of one broker. */
+const PORTS = 4
 
 /** A Kafka of its own, for a test that stops it or configures it. Ready for groups when it resolves. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
@@ -58,7 +64,7 @@ export async function sharedKafka(): Promise<{ brokers: string[] }> {
 
 async function startWith(program: KafkaProgram, options: KafkaOptions): Promise<KafkaServer> {
   const indexes = Array.from({ length: options.brokers ?? 1 }, (_, index) => index)
-  return onFreePorts(3 * indexes.length, async ports => {
+  return onFreePorts(PORTS * indexes.length, async ports => {
     const cluster = createCluster(program, ports, options)
     try {
       await Promise.all(indexes.map(cluster.format))
@@ -72,11 +78,16 @@ async function startWith(program: KafkaProgram, options: KafkaOptions): Promise<
   })
 }
 
-function createCluster(program: KafkaProgram, numbers: number[], { properties = {}, sasl, tls }: KafkaOptions) {
+function createCluster(
+  program: KafkaProgram,
+  numbers: number[],
+  { properties = {}, sasl, tls, proxies }: KafkaOptions
+) {
   const folder = temporaryFolder('baton-kafka')
-  const ports = Array.from({ length: numbers.length / 3 }, (_, index) => {
-    const [client = 0, internal = 0, controller = 0] = numbers.slice(3 * index)
-    return { client, internal, controller }
+  const ports = Array.from({ length: numbers.length / PORTS }, (_, index): BrokerPorts => {
+    const [client = 0, internal = 0, controller = 0, own = 0] = numbers.slice(PORTS * index)
+    const told = proxies?.[index]
+    return { client, internal, controller, ...(told && { proxied: { own, told } }) }
   })
   const running = new Map<number, Running>()
   const propertiesFile = (index: number) => join(folder, `${index}.properties`)
@@ -86,6 +97,7 @@ function createCluster(program: KafkaProgram, numbers: number[], { properties = 
   }
   return {
     brokers: ports.map(({ client }) => `127.0.0.1:${client}`),
+    proxied: ports.flatMap(({ proxied }) => (proxied ? [proxied.own] : [])),
     async format(index: number) {
       const own = join(folder, `${index}`)
       const settings = { nodeId: index + 1, ports, folder: own, sasl, tls, properties }
