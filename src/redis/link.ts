@@ -36,10 +36,7 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
   const logger = deps.logger.child({ redis: addressOf(options), link: deps.name })
   const started = Promise.withResolvers<void>()
   started.promise.catch(() => undefined)
-  const client = connect(options, deps.name, () => {
-    const backoff = Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** attempts++)
-    return backoff * (0.5 + Math.random() / 2)
-  })
+  const client = connect(options, deps.name, backoffMs)
   /** What was said since the link was last up: each trouble once. */
   const told = new Set<string>()
   let attempts = 0
@@ -51,7 +48,19 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
 
   client.on('ready', () => void admit())
   client.on('close', () => away('the connection was closed'))
+  // ioredis gives up where Sentinel announces a failover while it is asked for the primary.
+  client.on('end', () => {
+    if (!closed) setTimeout(dial, backoffMs())
+  })
   client.on('error', error => (UNFIT.test(error.message) ? refuse([error.message]) : away(reasonOf(error))))
+
+  function backoffMs(): number {
+    return Math.min(RETRY_CAP_MS, RETRY_MS * 2 ** attempts++) * (0.5 + Math.random() / 2)
+  }
+
+  function dial(): void {
+    if (!closed) client.connect().catch(() => undefined)
+  }
 
   async function admit(): Promise<void> {
     const mine = ++connection
@@ -117,7 +126,7 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
       return up
     },
     async start() {
-      client.connect().catch(() => undefined)
+      dial()
       await started.promise
     },
     async ask(command) {
