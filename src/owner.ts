@@ -66,13 +66,14 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const inc = token('i')
     source = prefix + inc
     metadata = `baton:${inc}`
+    // Asked first: what another owner mints from now on is not ours to forget.
+    const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix))
     await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
     await control.commit({ offset: start, metadata })
     acknowledged = start - 1
     again = -1
     committed = start
     seek(start)
-    const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix) && name !== source)
     if (old.length > 0) await log.forget(old)
     logger[old.length > 0 ? 'warn' : 'debug'](
       { offset: start, source, old },

@@ -58,6 +58,11 @@ export function createPartition(deps: PartitionDeps): Partition {
       if (!owner && seeks === 0) next = commit?.offset
       return commit
     },
+    async commit(commit) {
+      // An owner still in the making must not speak for the generation after its own.
+      if (revoked) throw new Error(`${topic}/${partition} was taken away`)
+      await deps.control.commit(commit)
+    },
     seek(offset) {
       if (revoked) return
       seeks++

@@ -399,6 +399,16 @@ test('a second replica takes some partitions over: the owners before are revoked
   })
 })
 
+test('an owner whose time is over can commit nothing', async () => {
+  const topic = await client.createTopic(2)
+  const first = await startSource([topic])
+  await waitFor(() => first.owners.length === 2, { deadlineMs: 20_000, what: 'both partitions' })
+  const [before] = first.owners
+  await startSource([topic], { groupId: first.groupId })
+  await waitFor(() => before?.revoked && first.owners.length > 2, { deadlineMs: 20_000, what: 'another generation' })
+  await assert.rejects(before?.control.commit({ offset: 0, metadata: 'late' }) ?? Promise.resolve(), /taken away/)
+})
+
 test('lags count what is there and not consumed', async () => {
   const topic = await client.createTopic()
   await client.produce(topic, numbered(5))

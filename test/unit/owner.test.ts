@@ -164,6 +164,18 @@ describe('the incarnation', () => {
     assert.deepEqual(sources.filter(source => source.endsWith('~i1')).sort(), ['g/t/1~i1', 'g/t2/0~i1'])
   })
 
+  test('that another owner mints meanwhile is not forgotten', async () => {
+    const partition = createPartition(5)
+    const server = createServer()
+    const { commit } = partition.control
+    partition.control.commit = async own => {
+      await createWriter(server, 'g/t/0~i2')('b', ['x'])
+      await commit(own)
+    }
+    await setUp({ server, partition })
+    assert.ok((await server.log.fences()).has('g/t/0~i2'))
+  })
+
   test('that the commit names is adopted, and what was appended but not committed is skipped', async () => {
     const server = createServer()
     await createWriter(server)('a', ['0', '1', '2', '3'])
