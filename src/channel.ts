@@ -4,8 +4,10 @@ import {
   type Delivery,
   decodeMessage,
   encodeMessageId,
+  followsLoss,
   type Gap,
   isBeyond,
+  keyOf,
   type Message,
   raise,
   topicOf,
@@ -147,10 +149,19 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   function accept(message: Message): void {
     const { coordinate } = message
     if (!coordinate) return
+    if (followsLoss(coordinate, vector)) tell('unknown')
     vector.set(coordinate.source, coordinate.offset)
     named.set(coordinate.source, coordinate.offset)
     if (message.omitted) gap = addGap(gap, 1)
     else deliver(message, idOf(message))
+  }
+
+  /** A hole is told with the next message. */
+  function tell(hole: Gap | undefined): void {
+    if (hole === undefined) return
+    gap = addGap(gap, hole)
+    metrics.gaps.inc({ where: 'live' })
+    logger.warn({ channel: name, gap: hole }, 'a hole could not be healed: the log no longer holds it')
   }
 
   function deliver(message: Message, id: string): void {
@@ -174,19 +185,13 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   }
 
   async function mend(brought?: Message, missing?: number): Promise<void> {
-    const before = head.position
     let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
     const first = snapshot?.entries[0]?.position
-    const reaches = first?.epoch === before?.epoch && (first?.seq ?? 0) <= (before?.seq ?? 0) + 1
+    const reaches = first?.epoch === head.position?.epoch && (first?.seq ?? 0) <= (head.position?.seq ?? 0) + 1
     if (missing !== undefined && !reaches) snapshot = await readUntilDone()
     if (!snapshot) return
     const [oldest] = snapshot.entries
-    const hole = missingSince(head, snapshot, oldest && fresh(oldest) ? oldest : undefined)
-    if (hole !== undefined) {
-      gap = addGap(gap, hole)
-      metrics.gaps.inc({ where: 'live' })
-      logger.warn({ channel: name, gap: hole }, 'a hole could not be healed: the log no longer holds it')
-    }
+    tell(missingSince(head, snapshot, oldest && fresh(oldest) ? oldest : undefined))
     // A body too long for the log is not lost when the bus has brought it.
     const fromBus = new Map<string, Message>()
     if (snapshot.entries.some(({ omitted }) => omitted)) {
@@ -242,8 +247,4 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       feed.unfollow(name)
     }
   }
-}
-
-function keyOf({ coordinate }: Message): string {
-  return `${coordinate?.source} ${coordinate?.offset}`
 }

@@ -66,8 +66,21 @@ export function isBeyond({ source, offset }: Coordinate, known: ReadonlyMap<stri
   return offset > (known.get(source) ?? Number.NEGATIVE_INFINITY)
 }
 
+/** Equal for the same coordinate only. */
+export function keyOf({ coordinate }: Message): string {
+  return `${coordinate?.source} ${coordinate?.offset}`
+}
+
 export function raise(vector: Vector, source: string, offset: number): void {
   if (isBeyond({ source, offset }, vector)) vector.set(source, offset)
+}
+
+/** The initial of an incarnation that begins after records which Kafka deleted before they were consumed. */
+export const AFTER_LOSS = 'l'
+
+/** True of the first message of such an incarnation: what came before it is not known. */
+export function followsLoss({ source }: Coordinate, known: ReadonlyMap<string, number>): boolean {
+  return source[source.lastIndexOf('~') + 1] === AFTER_LOSS && !known.has(source)
 }
 
 /** The topic that a source consumes. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { BatonError } from './errors.ts'
+import { AFTER_LOSS } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionControl, PartitionOwner } from './ports.ts'
 
@@ -49,21 +50,29 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   async function adopt(): Promise<void> {
     const commit = await control.readCommit()
     const inc = commit && METADATA.exec(commit.metadata)?.[1]
-    if (!commit || !inc) return mint(commit?.offset ?? (await firstOffset()))
+    if (!commit) return begin()
+    if (!inc) return mint(commit.offset)
     metadata = commit.metadata
     source = prefix + inc
     acknowledged = commit.offset - 1
     committed = next = commit.offset
   }
 
-  async function firstOffset(): Promise<number> {
-    const { earliest, latest } = await control.bounds()
-    return context.startFrom === 'earliest' ? earliest : latest
+  /**
+   * No commit, or the one that kafkajs leaves when an offset is out of range: by now the fence knows better how far the partition
+   * was consumed. Kafka may have deleted beyond that; and where it does not reach that far, the topic was made anew.
+   */
+  async function begin(): Promise<void> {
+    const [{ earliest, latest }, fences] = await Promise.all([control.bounds(), log.fences()])
+    const known = [...fences].flatMap(([name, fence]) => (name.startsWith(prefix) ? [fence + 1] : []))
+    next = known.length > 0 ? Math.max(...known) : latest
+    if (earliest > next) await mintAfterLoss(earliest)
+    else await mint(context.startFrom === 'earliest' || next > latest ? earliest : next)
   }
 
   /** I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe. */
-  async function mint(start: number): Promise<void> {
-    const inc = token('i')
+  async function mint(start: number, kind: 'i' | typeof AFTER_LOSS = 'i'): Promise<void> {
+    const inc = token(kind)
     source = prefix + inc
     metadata = `baton:${inc}`
     // Asked first: what another owner mints from now on is not ours to forget.
@@ -79,6 +88,15 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       { offset: start, source, old },
       'consumes the partition as a new incarnation'
     )
+  }
+
+  /** Readers take the first message of this incarnation for what comes after a gap. */
+  async function mintAfterLoss(start: number): Promise<void> {
+    logger.warn(
+      { from: next, to: start },
+      'Kafka deleted records before they were consumed: subscribers are told a gap'
+    )
+    await mint(start, AFTER_LOSS)
   }
 
   function seek(offset: number): void {
@@ -138,6 +156,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       return
     }
     const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
+    if (earliest > commit.offset) return mintAfterLoss(earliest)
     const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
     await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: token('w'), appends: [] })
     await log.claim(control.group)
@@ -145,11 +164,12 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   }
 
   return {
-    async batch({ records, highWatermark, lastOffset }, beat) {
+    async batch({ records, highWatermark, lastOffset, afterLoss }, beat) {
       await probing
       const first = records[0]?.offset ?? lastOffset
       // Truncated below the fence, or gone back and not by us: recreated, reset, or taken over (I8).
       if (acknowledged >= highWatermark) await mint(first)
+      else if (afterLoss) await mintAfterLoss(first)
       else if (first < next) await adopt()
       for (let from = 0; from < records.length; from += CHUNK_RECORDS) {
         if (revoked || beat.stale()) return
@@ -193,6 +213,6 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 }
 
 /** An epoch or incarnation that was never used before. */
-function token(kind: 'i' | 'n' | 'r' | 'w'): string {
+function token(kind: 'i' | typeof AFTER_LOSS | 'n' | 'r' | 'w'): string {
   return kind + randomBytes(6).toString('hex')
 }

@@ -22,6 +22,8 @@ export interface RecordBatch {
   highWatermark: number
   /** The last offset this batch covers: at or after its last record's. */
   lastOffset: number
+  /** True: Kafka deleted the records that were due before these; nobody consumed them. */
+  afterLoss?: boolean
 }
 
 /** What a group's commit says of a partition: the next offset to consume, and the metadata that holds the incarnation (I8). */

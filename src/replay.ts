@@ -4,6 +4,7 @@ import { BatonError } from './errors.ts'
 import {
   type Delivery,
   encodeMessageId,
+  followsLoss,
   type Gap,
   isBeyond,
   type Message,
@@ -139,21 +140,25 @@ function following({ entries, fences }: Snapshot, known: Vector): Replay {
 }
 
 /**
- * Deliveries of the entries that `known` does not have; the first tells the gap. `known` then covers the whole snapshot.
+ * Deliveries of the entries that `known` does not have; each tells the hole before it. `known` then covers the whole snapshot.
  * @param complete false: the client's id left out sources, and so do those it is given.
  */
 function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined, complete = true): Replay {
   const deliveries: Delivery[] = []
   let gap = missing
+  let untold = missing
   for (const message of entries) {
     const { coordinate, position } = message
     if (!coordinate || !isFresh(message, known)) continue
+    const hole = addGap(message.omitted ? 1 : undefined, followsLoss(coordinate, known) ? 'unknown' : undefined)
+    gap = addGap(gap, hole)
+    untold = addGap(untold, hole)
     raise(known, coordinate.source, coordinate.offset)
-    if (message.omitted) gap = addGap(gap, 1)
-    else deliveries.push({ message, id: encodeMessageId(position, coordinate, known, complete) })
+    if (message.omitted) continue
+    const id = encodeMessageId(position, coordinate, known, complete)
+    deliveries.push(untold === undefined ? { message, id } : { message, id, gap: untold })
+    untold = undefined
   }
-  const [first] = deliveries
-  if (first && gap !== undefined) first.gap = gap
   for (const [source, offset] of fences) raise(known, source, offset)
   return { deliveries, known, gap }
 }

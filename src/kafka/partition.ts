@@ -81,7 +81,8 @@ export function createPartition(deps: PartitionDeps): Partition {
         else owner = assigned
         return
       } catch (error) {
-        if (waitMs === RETRY_MS) logger.warn({ err: error }, 'cannot begin with the partition yet, trying again')
+        if (waitMs === RETRY_MS && !revoked)
+          logger.warn({ err: error }, 'cannot begin with the partition yet, trying again')
         await delay(waitMs)
       }
     }
@@ -94,16 +95,20 @@ export function createPartition(deps: PartitionDeps): Partition {
     const stale = () => revoked || deps.closing() || seeks !== seeksBefore || !payload.isRunning() || payload.isStale()
     if (!owner || stale()) return
     const { batch } = payload
-    if (next !== undefined && fetchedOffset(batch) !== next && doubted !== next) {
-      doubted = next
-      deps.control.seek(next)
-      return
+    let afterLoss = false
+    if (next !== undefined && fetchedOffset(batch) !== next) {
+      if (doubted !== next) {
+        doubted = next
+        deps.control.seek(next)
+        return
+      }
+      afterLoss = (await control.bounds()).earliest > next
     }
     highWatermark = Number(batch.highWatermark)
     const lastOffset = Number(batch.lastOffset())
     const records = batch.messages.map(toRecord)
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
-    await owner.batch({ records, highWatermark, lastOffset }, beat)
+    await owner.batch({ records, highWatermark, lastOffset, afterLoss }, beat)
     // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
     if (stale()) return
     next = lastOffset + 1

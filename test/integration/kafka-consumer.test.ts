@@ -453,7 +453,7 @@ test('declared topics are created before the group is joined; what cannot be use
   assert.match(String(refused.fatal[0]), /has 1 partitions and 5 are declared/)
 })
 
-test('records that the broker no longer has are passed over: the partition goes on with those it has', async () => {
+test('records that the broker no longer has are passed over: the partition goes on with those it has, and says so', async () => {
   const topic = await client.createTopic()
   await client.produce(topic, numbered(10))
   const first = await startSource([topic], {
@@ -466,12 +466,20 @@ test('records that the broker no longer has are passed over: the partition goes 
   await first.source.close()
   await client.admin.fetchTopicOffsets(topic) // kafkajs deletes only in topics its admin has met
   await client.admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '6' }] })
+  const losses: boolean[] = []
   const second = await startSource([topic], {
     groupId: first.groupId,
-    onAssigned: async control => void (await control.readCommit())
+    onAssigned: async control => void (await control.readCommit()),
+    onBatch: async (batch, _beat, owned) => {
+      losses.push(batch.afterLoss === true)
+      take(owned, batch)
+    }
   })
   await arrived(second.records, 4)
-  assert.deepEqual(values(second.records()), ['6', '7', '8', '9'])
+  await client.produce(topic, numbered(1, 10))
+  await arrived(second.records, 5)
+  assert.deepEqual(values(second.records()), ['6', '7', '8', '9', '10'])
+  assert.deepEqual(losses, [true, false])
 })
 
 test('Kafka stopped and started again: not ready meanwhile, then it goes on from the commit', async () => {

@@ -240,6 +240,18 @@ describe('a hole', () => {
     assert.deepEqual([reader.bodies.slice(6), reader.gaps], [['7', '8'], [['7', 'unknown']]])
   })
 
+  test('of records that Kafka deleted before they were consumed is unknown, to who was there before', async () => {
+    const { server, write, edge } = await setUp()
+    const reader = await edge.read('a')
+    await write('a', ['0'])
+    const after = createWriter(server, 'g/t/0~l1')
+    await after('a', ['5', '6'])
+    const newcomer = await edge.read('a')
+    await after('a', ['7'])
+    assert.deepEqual([reader.bodies, reader.gaps], [['0', '5', '6', '7'], [['5', 'unknown']]])
+    assert.deepEqual([newcomer.bodies, newcomer.gaps], [['7'], []])
+  })
+
   test('over a channel that expired and was born again is none', async () => {
     const { server, write, edge } = await setUp()
     const reader = await edge.read('a')

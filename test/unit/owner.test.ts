@@ -152,6 +152,30 @@ describe('the incarnation', () => {
     })
   }
 
+  for (const { where, fence, count, earliest, first, kind } of [
+    { where: 'after the fence', fence: 3, count: 8, earliest: 2, first: 4, kind: 'i' },
+    {
+      where: 'at the earliest, after a loss, where that is later',
+      fence: 3,
+      count: 8,
+      earliest: 6,
+      first: 6,
+      kind: 'l'
+    },
+    { where: 'at the earliest of a topic made anew', fence: 5, count: 3, earliest: 0, first: 0, kind: 'i' }
+  ]) {
+    test(`of a partition whose commit is gone is minted ${where}`, async () => {
+      const server = createServer()
+      await createWriter(server)('a', ['old'], { offset: fence })
+      const partition = createPartition(count)
+      partition.earliest = earliest
+      const { owner, bodies } = await setUp({ server, partition, startFrom: 'latest' })
+      assert.match(partition.commit?.metadata ?? '', new RegExp(`^baton:${kind}`))
+      await consume(owner, partition)
+      assert.deepEqual(await bodies(), ['old', ...numbers(first, count)])
+    })
+  }
+
   test('of a commit that somebody else wrote is minted where it says, and the old one is forgotten last', async () => {
     const server = createServer()
     await createWriter(server)('a', ['old'])
@@ -200,6 +224,29 @@ describe('the incarnation', () => {
     assert.deepEqual(partition.calls.slice(0, 4), ['append to -1', 'commit 0', 'seek 0', `forget ${SOURCE}`])
     assert.match(partition.commit?.metadata ?? '', MINTED)
     assert.deepEqual(await bodies(), [...numbers(0, 6), ...numbers(0, 3)])
+  })
+
+  test('is minted anew, and named so, after records that Kafka deleted before they were consumed', async () => {
+    const partition = createPartition(10, { offset: 2, metadata: ADOPTED })
+    const { owner, bodies } = await setUp({ partition })
+    const late = partition.records.slice(6)
+    partition.calls.length = 0
+    const batch = { records: late, highWatermark: 10, lastOffset: 9, afterLoss: true }
+    await owner.batch(batch, beatOf(partition))
+    assert.match(partition.commit?.metadata ?? '', /^baton:l[0-9a-f]{12}$/)
+    assert.deepEqual([partition.calls.at(-1), await bodies()], ['seek 6', []])
+    await consume(owner, partition)
+    assert.deepEqual(await bodies(), ['6', '7', '8', '9'])
+  })
+
+  test('is minted so too when Redis was wiped and Kafka does not reach back to the commit', async () => {
+    const partition = createPartition(10, { offset: 2, metadata: ADOPTED })
+    partition.earliest = 6
+    const { owner, bodies } = await setUp({ partition })
+    await owner.probe()
+    assert.match(partition.commit?.metadata ?? '', /^baton:l/)
+    await consume(owner, partition)
+    assert.deepEqual(await bodies(), ['6', '7', '8', '9'])
   })
 
   test('is read again when the partition goes back, and not by its owner', async () => {

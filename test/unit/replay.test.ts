@@ -165,6 +165,17 @@ describe('a resume', () => {
     assert.deepEqual(resumed.gaps, [['5', 'unknown']])
   })
 
+  test('over records that Kafka deleted before they were consumed is unknown, once', async () => {
+    const it = await setUp()
+    const [first] = await idsOf(it, ['1', '2'])
+    await createWriter(it.server, 'g/t/0~l1')('a', ['5', '6'])
+    const resumed = await it.edge.read('a', { after: first as string })
+    assert.deepEqual([resumed.bodies, resumed.resumed, resumed.gap], [['2', '5', '6'], false, 'unknown'])
+    assert.deepEqual(resumed.gaps, [['5', 'unknown']])
+    const again = await it.edge.read('a', { after: resumed.ids[1] as string })
+    assert.deepEqual([again.bodies, again.resumed, again.gaps], [['6'], true, []])
+  })
+
   test('by an id of another channel goes on after its coordinate', async () => {
     const it = await setUp()
     await it.write('a', ['1', '2'])
