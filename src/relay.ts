@@ -8,8 +8,8 @@ import type { PlacedRecord } from './routes/record.ts'
 import type { Answer } from './routes/reply.ts'
 import { type Routes, Unroutable } from './routes.ts'
 
-// OUT 1: records → routes → entries of channels, and replies to replicas → one append for a chunk. Who may append, from where on, and what happens
-// when Redis is behind, is the owner's (owner.ts).
+// OUT 1: records → routes → entries of channels, and replies to replicas → one append for a chunk. Who may append, from where
+// on, and what happens when Redis is behind, is the owner's (owner.ts).
 
 /** Takes records that no route can take. Resolves once the dead-letter topic has acknowledged the record. */
 export interface DeadLetter {
