@@ -224,7 +224,7 @@ test('Kafka away at start: calls wait for it', async () => {
   await using own = await withKafka({ brokers: kafka.brokers })
   const topic = await own.createTopic(1)
   await kafka.stop()
-  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 30_000 })
+  await using sink = await startSink({ brokers: kafka.brokers, produceTimeoutMs: 90_000 })
   const waiting = sink.produce([record(topic, 'k', 'patient')])
   assert.equal(sink.ready, false)
   await kafka.restart()
