@@ -1,18 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import {
-  type Delivery,
-  decodeMessage,
-  encodeMessageId,
-  followsLoss,
-  type Gap,
-  isBeyond,
-  keyOf,
-  type Message,
-  raise,
-  topicOf,
-  type Vector
-} from './message.ts'
+import { createKnown } from './known.ts'
+import { type Delivery, decodeMessage, followsLoss, type Gap, keyOf, type Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
 import { addGap, missingSince, sameHead } from './proof.ts'
@@ -49,9 +38,7 @@ export type Channel<Member> = ReturnType<typeof createChannel<Member>>
 export function createChannel<Member>(place: Place, audience: Audience<Member>, deps: ChannelDeps) {
   const { channel: name, topics } = place
   const { feed, metrics, logger } = deps
-  const vector: Vector = new Map()
-  /** The part of V that message-ids name: sources that ever fed this channel. */
-  const named: Vector = new Map()
+  const known = createKnown(topics)
   const holds = new Set<Hold>()
   let head: Head = {}
   let held: Buffer[] | undefined = []
@@ -59,33 +46,18 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   let gap: Gap | undefined
   let plainCount = 0
   let closed = false
+  let compared: PromiseWithResolvers<void> | undefined
   let settled: Promise<void> = join()
-
-  const fresh = ({ coordinate }: Message): boolean => coordinate !== undefined && isBeyond(coordinate, vector)
 
   async function join(): Promise<void> {
     await feed.follow(name)
     const snapshot = await readUntilDone(0)
     if (!snapshot) return
-    // V := the fence, so that a refill never reaches a newcomer as news; the channel's own sources besides, for those of an earlier incarnation.
-    absorb(snapshot)
+    known.takeFences(snapshot)
+    // Those of an earlier incarnation have no fence.
+    known.takeAll(snapshot.head)
     head = snapshot.head
     release()
-  }
-
-  function absorb({ fences, head: { vector: own } }: Snapshot): void {
-    for (const [source, offset] of fences) {
-      if (topics.has(topicOf(source))) raise(vector, source, offset)
-    }
-    for (const [source, offset] of own ?? []) {
-      raise(vector, source, offset)
-      nameSource(source)
-    }
-  }
-
-  function nameSource(source: string): void {
-    const offset = vector.get(source)
-    if (offset !== undefined) named.set(source, offset)
   }
 
   /** Undefined when the channel was closed meanwhile. Redis being away is waited out. */
@@ -126,12 +98,12 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     const message = decodeMessage(payload)
     const { position } = message
     if (!position) {
-      deliver(message, `${currentId()}.p${++plainCount}`)
+      deliver(message, `${known.idAt(head)}.p${++plainCount}`)
       return
     }
     const sameEpoch = position.epoch === head.position?.epoch
     const seq = head.position?.seq ?? 0
-    const isFresh = fresh(message)
+    const isFresh = known.isFresh(message)
     if (sameEpoch && position.seq === seq + 1) {
       // Known already, yet in its place: the chain is whole, so a refill passes by without a read for each message.
       if (isFresh) accept(message)
@@ -149,11 +121,10 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   function accept(message: Message): void {
     const { coordinate } = message
     if (!coordinate) return
-    if (followsLoss(coordinate, vector)) tell('unknown')
-    vector.set(coordinate.source, coordinate.offset)
-    named.set(coordinate.source, coordinate.offset)
+    if (followsLoss(coordinate, known.vector)) tell('unknown')
+    known.take(coordinate)
     if (message.omitted) gap = addGap(gap, 1)
-    else deliver(message, idOf(message))
+    else deliver(message, known.idOf(message))
   }
 
   /** A hole is told with the next message. */
@@ -174,12 +145,9 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     audience.push(delivery)
   }
 
-  const idOf = ({ position, coordinate }: Message): string => encodeMessageId(position, coordinate, named)
-  const currentId = (): string => encodeMessageId(head.position, head.coordinate, named.size > 0 ? named : vector)
-
   /** @param brought what did not follow. @param missing how many entries the hole is long, where that is known. */
   function heal(brought?: Message, missing?: number): void {
-    held = []
+    held ??= []
     metrics.heals.inc()
     settled = mend(brought, missing)
   }
@@ -187,11 +155,10 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   async function mend(brought?: Message, missing?: number): Promise<void> {
     let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
     const first = snapshot?.entries[0]?.position
-    const reaches = first?.epoch === head.position?.epoch && (first?.seq ?? 0) <= (head.position?.seq ?? 0) + 1
+    const reaches = first?.epoch === head.position?.epoch && (first?.seq ?? 0) <= (head.position?.seq ?? 0)
     if (missing !== undefined && !reaches) snapshot = await readUntilDone()
     if (!snapshot) return
-    const [oldest] = snapshot.entries
-    tell(missingSince(head, snapshot, oldest && fresh(oldest) ? oldest : undefined))
+    tell(missingSince(head, snapshot, known))
     // A body too long for the log is not lost when the bus has brought it.
     const fromBus = new Map<string, Message>()
     if (snapshot.entries.some(({ omitted }) => omitted)) {
@@ -200,9 +167,10 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       }
     }
     for (const entry of snapshot.entries) {
-      if (fresh(entry)) accept((entry.omitted && fromBus.get(keyOf(entry))) || entry)
+      if (known.isFresh(entry)) accept((entry.omitted && fromBus.get(keyOf(entry))) || entry)
     }
-    for (const source of snapshot.head.vector?.keys() ?? []) nameSource(source)
+    // What the log holds no more was told as missing: it is no news any more, should the bus bring it late.
+    known.takeAll(snapshot.head)
     head = snapshot.head
     release()
   }
@@ -212,7 +180,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     place,
     audience,
     /** Sources and offsets delivered or older than the join. Read only. */
-    vector: vector as ReadonlyMap<string, number>,
+    vector: known.vector,
     take,
 
     /** Resolves when the channel is live. */
@@ -220,16 +188,33 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       while (held && !closed) await settled
     },
 
-    /** A resumed client knows this source: later message-ids name it too. */
-    nameSource,
+    nameSource: known.name,
+
+    /** After a link event, until `check`: a message that seems to follow may follow what Redis has lost. */
+    doubt(): void {
+      if (held || closed) return
+      held = []
+      compared = Promise.withResolvers()
+      settled = compared.promise
+    },
 
     /** Compares with what Redis says (after a link event, and by the slow sweep); heals when it differs. */
     check(now: Head): void {
-      if (!held && !closed && !sameHead(now, head)) heal()
+      if (closed || (held && !compared)) return
+      if (!sameHead(now, head)) heal()
+      else if (compared) release()
+      compared?.resolve()
+      compared = undefined
     },
 
     /** Resume from here to miss nothing from now on. */
-    lastMessageId: currentId,
+    lastMessageId: (): string => known.idAt(head),
+
+    /** Live from now on. What is still to be told was missed by those who were here before. */
+    enter(member: Member): void {
+      if (gap !== undefined) gap = 'unknown'
+      audience.add(member)
+    },
 
     /** Collects every delivery from now on, until `letGo`. */
     hold(): Hold {
@@ -244,6 +229,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
 
     close(): void {
       closed = true
+      compared?.resolve()
       feed.unfollow(name)
     }
   }

@@ -101,7 +101,10 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
   return {
     listener: {
       message: (name, payload) => channels.get(name)?.channel.take(payload),
-      restored: names => void compare(names)
+      restored(names) {
+        for (const name of names) channels.get(name)?.channel.doubt()
+        void compare(names)
+      }
     },
 
     async subscribe(place, member, start, signal) {

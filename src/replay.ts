@@ -50,7 +50,7 @@ export async function replayInto<Member>(
   const { signal, metrics } = context
   if (start.after === undefined && !start.history) {
     signal.throwIfAborted()
-    channel.audience.add(member)
+    channel.enter(member)
     return { resumed: false }
   }
   const point = start.after === undefined ? undefined : parseMessageId(start.after)
@@ -85,7 +85,7 @@ export async function replayInto<Member>(
       } else break
     }
     signal.throwIfAborted()
-    channel.audience.add(member)
+    channel.enter(member)
     for (const source of channel.vector.keys()) if (point?.vector.has(sourceTag(source))) channel.nameSource(source)
     if (point) metrics.resumes.inc({ resumed: String(replay.gap === undefined) })
     if (replay.gap === undefined) return { resumed: point !== undefined }
@@ -118,7 +118,7 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): R
   }
   const at = entries.findIndex(entry => isAt(entry, point))
   const [oldest] = entries
-  const missing = missingFor(point, snapshot, at, oldest && isFresh(oldest, known) ? oldest : undefined)
+  const missing = missingFor(point, snapshot, at, known)
   // With the entry itself found, all after it is news, and all of a channel that had none; else an id that names not all its
   // sources cannot tell.
   const hadNone = !point.position && oldest && bornWhole(oldest)
@@ -140,7 +140,7 @@ function following({ entries, fences }: Snapshot, known: Vector): Replay {
 }
 
 /**
- * Deliveries of the entries that `known` does not have; each tells the hole before it. `known` then covers the whole snapshot.
+ * Deliveries of the entries that `known` does not have; each tells the hole just before it. `known` then covers the whole snapshot.
  * @param complete false: the client's id left out sources, and so do those it is given.
  */
 function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap | undefined, complete = true): Replay {

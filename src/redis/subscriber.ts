@@ -66,7 +66,8 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
 
   link.client.on('messageBuffer', (name: Buffer, payload: Buffer) => {
     const followed = table.get(name.toString().slice(prefix.length))
-    if (followed && !leaving.has(followed)) listener?.message(followed.channel, payload)
+    // What comes before the confirmation is in the log by the time that is compared.
+    if (followed?.state === 'live' && !leaving.has(followed)) listener?.message(followed.channel, payload)
   })
 
   /** Subscribes what is not confirmed, batch after batch; another link goes on where this one ended. */

@@ -219,6 +219,35 @@ describe('a hole', () => {
     assert.equal(await countOf(edge.metrics.gaps, { where: 'live' }), 1)
   })
 
+  test('that the log no longer holds is told once: what was missed does not come when Redis goes back to it', async () => {
+    const { server, write, edge } = await setUp()
+    const reader = await edge.read('a')
+    const writeOther = createWriter(server, 'g/t/1~i1')
+    await write('a', ['0'])
+    edge.feed.deaf = true
+    await writeOther('a', ['other'])
+    for (const body of ['1', '2', '3']) await write('a', [body], { logSize: 2 })
+    edge.feed.restore()
+    await nextTurn()
+    assert.deepEqual([reader.bodies, reader.gaps], [['0', '2', '3'], [['2', 2]]])
+    await server.goBack(2)
+    edge.feed.restore()
+    await nextTurn()
+    assert.deepEqual(reader.bodies, ['0', '2', '3'])
+  })
+
+  test('that no message could tell of yet is unknown to all, once another member has come', async () => {
+    const { write, edge } = await setUp()
+    const reader = await edge.read('a')
+    edge.feed.deaf = true
+    await write('a', ['1'], { omit: true })
+    edge.feed.restore()
+    await nextTurn()
+    const newcomer = await edge.read('a')
+    await write('a', ['2'])
+    assert.deepEqual([reader.gaps, newcomer.gaps], [[['2', 'unknown']], [['2', 'unknown']]])
+  })
+
   test('of a body over the limit of the log is told, unless the bus has brought it', async () => {
     const { write, edge } = await setUp()
     const reader = await edge.read('a')
@@ -299,6 +328,26 @@ describe('what Redis lost and got again', () => {
     assert.deepEqual(reader.bodies, ['0', '1', 'other'])
     await write('a', ['1', '2'], { offset: 1, again: 1, token: 'r1' })
     assert.deepEqual([reader.bodies, reader.gaps], [['0', '1', 'other', '2'], []])
+  })
+
+  test('may have been followed by as much of something else, which a message before the comparison does not hide', async () => {
+    const { server, write, edge } = await setUp()
+    const reader = await edge.read('a')
+    await write('a', ['0'])
+    await write('a', ['1'])
+    edge.feed.deaf = true
+    await server.goBack(1)
+    const writeOther = createWriter(server, 'g/t/1~i1')
+    await writeOther('a', ['other'])
+    const { heads } = server.log
+    const asked = Promise.withResolvers<void>()
+    server.log.heads = names => asked.promise.then(() => heads(names))
+    edge.feed.restore()
+    await writeOther('a', ['another'])
+    assert.deepEqual(reader.bodies, ['0', '1'])
+    asked.resolve()
+    await nextTurn()
+    assert.deepEqual([reader.bodies, reader.gaps], [['0', '1', 'other', 'another'], []])
   })
 
   test('of a source that is consumed anew is news', async () => {

@@ -14,6 +14,7 @@ import {
 import type { Head, Snapshot } from '../../src/ports.ts'
 import { addGap, missingFor, missingSince, sameHead } from '../../src/proof.ts'
 
+const OTHER = 'g/t/1~i1'
 const at = (offset: number): Coordinate => ({ source: 'g/t/0~i1', offset })
 
 /** An entry of a log, written `epoch.seq@offset`. */
@@ -30,8 +31,18 @@ function headOf(text: string): Head {
   return { position: { epoch, seq: Number(seq) }, coordinate: at(Number(offset)) }
 }
 
+/** Of a log whose entries are all of one source. */
 function snapshotOf(head: string, entries: string[]): Snapshot {
-  return { head: headOf(head), entries: entries.map(entryOf), fences: new Map() }
+  const { coordinate, ...rest } = headOf(head)
+  const vector = coordinate && { coordinate, vector: new Map([[coordinate.source, coordinate.offset]]) }
+  return { head: { ...rest, ...vector }, entries: entries.map(entryOf), fences: new Map() }
+}
+
+/** What was seen of that source. */
+function knownOf(text: string) {
+  const { coordinate } = headOf(text)
+  const vector = new Map(coordinate && [[coordinate.source, coordinate.offset]])
+  return { vector, fed: vector }
 }
 
 /** Where the message of that name was the last a client saw; after `x`, of a channel with too many sources to name. */
@@ -45,65 +56,101 @@ function pointOf(text: string): ResumePoint {
 const NOTHING = undefined
 
 describe('what is missing in a channel that is healed', () => {
-  const cases: [stood: string, log: string[], isNews: boolean, missing: Gap | undefined][] = [
-    ['n1.3@3', ['n1.3@3', 'n1.4@4'], false, NOTHING],
-    ['n1.3@3', ['n1.4@4'], true, NOTHING],
-    ['n1.3@3', ['n1.6@6', 'n1.7@7'], true, 2],
-    ['n1.3@3', ['r1.2@2', 'r1.3@5'], false, NOTHING],
-    ['n1.3@3', ['r1.6@6'], true, 'unknown'],
-    ['n1.3@3', ['w1.1@6'], true, 'unknown'],
-    ['n1.3@3', ['n2.1@6'], true, NOTHING],
-    ['', ['n1.1@0'], true, NOTHING],
-    ['', ['n1.2@1'], true, 'unknown']
+  const cases: [stood: string, log: string[], missing: Gap | undefined][] = [
+    ['n1.3@3', ['n1.3@3', 'n1.4@4'], NOTHING],
+    ['n1.3@3', ['n1.4@4'], 'unknown'],
+    ['n1.3@3', ['n1.6@6', 'n1.7@7'], 2],
+    ['n1.3@3', ['n1.2@2', 'n1.3@5'], NOTHING],
+    ['n1.3@3', ['r1.2@2', 'r1.3@5'], NOTHING],
+    ['n1.3@3', ['r1.6@6'], 'unknown'],
+    ['r1.3@3', ['r1.6@6', 'r1.7@7'], 'unknown'],
+    ['n1.3@3', ['w1.1@6'], 'unknown'],
+    ['n1.3@3', ['n2.1@6'], NOTHING],
+    ['', ['n1.1@0'], NOTHING],
+    ['', ['n1.2@1'], 'unknown']
   ]
-  for (const [stood, log, isNews, missing] of cases) {
+  for (const [stood, log, missing] of cases) {
     test(`between ${stood || 'nothing'} and ${log.join(' ')}: ${missing ?? 'nothing'}`, () => {
-      const snapshot = snapshotOf(log.at(-1) as string, log)
-      assert.equal(missingSince(headOf(stood), snapshot, isNews ? snapshot.entries[0] : undefined), missing)
+      assert.equal(missingSince(headOf(stood), snapshotOf(log.at(-1) as string, log), knownOf(stood)), missing)
     })
   }
 
   test('with an empty log: what the positions say', () => {
-    assert.equal(missingSince(headOf('n1.3@3'), snapshotOf('n1.3@3', []), undefined), NOTHING)
-    assert.equal(missingSince(headOf('n1.3@3'), snapshotOf('n1.7@7', []), undefined), 4)
+    const missing = (head: string) => missingSince(headOf('n1.3@3'), snapshotOf(head, []), knownOf('n1.3@3'))
+    assert.deepEqual([missing('n1.3@3'), missing('n1.7@7'), missing('r1.7@7')], [NOTHING, 4, 'unknown'])
+  })
+})
+
+describe('what is missing in a channel of two sources', () => {
+  const known = new Map([
+    [at(0).source, 3],
+    [OTHER, 4]
+  ])
+  /** A log that holds one entry of the first source, and what both have written last. */
+  function snapshotWith(entry: string, other: number | undefined, fences: [string, number][] = []): Snapshot {
+    const { head, entries } = snapshotOf(entry, [entry])
+    if (other !== undefined) head.vector?.set(OTHER, other)
+    return { head, entries, fences: new Map(fences) }
+  }
+  const missing = (snapshot: Snapshot) =>
+    missingSince({ ...headOf('n1.9@3'), coordinate: { source: OTHER, offset: 4 } }, snapshot, {
+      vector: known,
+      fed: known
+    })
+
+  test('an entry that is known proves nothing of the other source', () => {
+    assert.deepEqual([missing(snapshotWith('r1.12@3', 5)), missing(snapshotWith('r1.12@3', 4))], ['unknown', NOTHING])
+  })
+
+  test('is not counted where Redis has lost the last entry that was seen', () => {
+    assert.deepEqual([missing(snapshotWith('n1.14@9', 2)), missing(snapshotWith('n1.14@9', 4))], ['unknown', 4])
+  })
+
+  test('is unknown where a refill that began after what was seen brought nothing of a source', () => {
+    const refilled = (fence: number) => snapshotWith('w1.2@3', undefined, [[OTHER, fence]])
+    assert.deepEqual([missing(refilled(3)), missing(refilled(4))], [NOTHING, 'unknown'])
   })
 })
 
 describe('what is missing for a client that resumes', () => {
-  const cases: [seen: string, log: string[], isNews: boolean, missing: Gap | undefined][] = [
-    ['n1.3@3', ['n1.6@6', 'n1.7@7'], true, 2],
-    ['n1.3@3', ['n1.4@4'], true, 'unknown'],
-    ['n1.3@3', ['r1.2@2', 'r1.3@5'], false, NOTHING],
-    ['n1.3@3', ['r1.6@6'], true, 'unknown'],
-    ['n1.3@3', ['n2.1@6'], true, 'unknown'],
-    ['n1.3@3x', ['n1.6@6', 'n1.7@7'], true, 'unknown'],
-    ['n1.3@3x', ['r1.2@2'], false, 'unknown'],
-    ['', ['n1.1@5'], true, NOTHING],
-    ['x', ['n1.1@5'], true, NOTHING],
-    ['', ['w1.1@5'], true, 'unknown'],
-    ['', ['n1.2@5'], true, 'unknown'],
-    ['', ['w1.1@3'], false, NOTHING],
-    ['x', ['w1.1@3'], false, 'unknown']
+  const cases: [seen: string, log: string[], missing: Gap | undefined][] = [
+    ['n1.3@3', ['n1.6@6', 'n1.7@7'], 2],
+    ['n1.3@3', ['n1.4@4'], 'unknown'],
+    ['n1.3@3', ['r1.2@2', 'r1.3@5'], NOTHING],
+    ['n1.3@3', ['r1.6@6'], 'unknown'],
+    ['r1.3@3', ['r1.6@6'], 'unknown'],
+    ['n1.3@3', ['n2.1@6'], 'unknown'],
+    ['n1.3@3x', ['n1.6@6', 'n1.7@7'], 'unknown'],
+    ['n1.3@3x', ['r1.2@2'], 'unknown'],
+    ['', ['n1.1@5'], NOTHING],
+    ['x', ['n1.1@5'], NOTHING],
+    ['', ['w1.1@5'], 'unknown'],
+    ['', ['n1.2@5'], 'unknown'],
+    ['', ['w1.1@3'], NOTHING],
+    ['x', ['w1.1@3'], 'unknown']
   ]
-  for (const [seen, log, isNews, missing] of cases) {
-    test(`between ${seen || 'nothing'} and ${log.join(' ')}: ${missing ?? 'nothing'}`, () => {
-      const snapshot = snapshotOf(log.at(-1) as string, log)
-      assert.equal(missingFor(pointOf(seen), snapshot, -1, isNews ? snapshot.entries[0] : undefined), missing)
+  const missing = (seen: string, head: string, log: string[], at = -1) =>
+    missingFor(pointOf(seen), snapshotOf(head, log), at, knownOf(seen.replace('x', '') || 'n0.0@4').vector)
+
+  for (const [seen, log, expected] of cases) {
+    test(`between ${seen || 'nothing'} and ${log.join(' ')}: ${expected ?? 'nothing'}`, () => {
+      assert.equal(missing(seen, log.at(-1) as string, log), expected)
     })
   }
 
-  test('whose message the log holds: nothing', () => {
-    assert.equal(missingFor(pointOf('n1.3@3x'), snapshotOf('n1.4@4', ['n1.3@3', 'n1.4@4']), 0, undefined), NOTHING)
+  test('whose message the log holds: nothing, unless some of what follows was written again and the id cannot tell', () => {
+    assert.equal(missing('n1.3@3x', 'n1.4@4', ['n1.3@3', 'n1.4@4'], 0), NOTHING)
+    assert.equal(missing('n1.3@3', 'r1.4@4', ['n1.3@3', 'r1.4@4'], 0), NOTHING)
+    assert.equal(missing('n1.3@3x', 'r1.4@4', ['n1.3@3', 'r1.4@4'], 0), 'unknown')
   })
 
   test('with an empty log: nothing at its head or where there was never any, else unknown', () => {
-    const missing = (seen: string, head: string) => missingFor(pointOf(seen), snapshotOf(head, []), -1, undefined)
-    assert.equal(missing('n1.3@3', 'n1.3@3'), NOTHING)
-    assert.equal(missing('', ''), NOTHING)
-    assert.equal(missing('n1.3@2', 'n1.3@3'), 'unknown')
-    assert.equal(missing('n1.3@3', 'n1.4@4'), 'unknown')
-    assert.equal(missing('n1.3@3', ''), 'unknown')
-    assert.equal(missing('', 'n1.1@1'), 'unknown')
+    assert.equal(missing('n1.3@3', 'n1.3@3', []), NOTHING)
+    assert.equal(missing('', '', []), NOTHING)
+    assert.equal(missing('n1.3@2', 'n1.3@3', []), 'unknown')
+    assert.equal(missing('n1.3@3', 'n1.4@4', []), 'unknown')
+    assert.equal(missing('n1.3@3', '', []), 'unknown')
+    assert.equal(missing('', 'n1.5@5', []), 'unknown')
   })
 })
 

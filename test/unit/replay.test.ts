@@ -146,6 +146,30 @@ describe('a resume', () => {
     assert.deepEqual([resumed.bodies, resumed.resumed, resumed.gap, resumed.gaps], [['3'], false, 1, [['3', 1]]])
   })
 
+  test('tells each message of the hole just before it, and the RECEIPT of all of them', async () => {
+    const it = await setUp()
+    const [first] = await idsOf(it, ['1'])
+    await it.write('a', ['2'])
+    await it.write('a', ['long', 'longer'], { omit: true })
+    await it.write('a', ['3'])
+    await it.write('a', ['longest'], { omit: true })
+    const resumed = await it.edge.read('a', { after: first as string })
+    assert.deepEqual([resumed.bodies, resumed.gaps, resumed.gap], [['2', '3'], [['3', 2]], 3])
+  })
+
+  test('from where a replica stands that has seen more than Redis has left brings nothing twice', async () => {
+    const it = await setUp()
+    await it.edge.read('a')
+    for (const body of numbers(1, 3)) await it.write('a', [body])
+    await it.server.goBack(1)
+    it.edge.feed.restore()
+    await nextTurn()
+    const { lastMessageId: after } = await it.edge.read('a')
+    await it.write('a', numbers(2, 4), { offset: 1, again: 2, token: 'r1' })
+    const resumed = await (await createEdge(it.server)).read('a', { after })
+    assert.deepEqual([resumed.bodies, resumed.resumed], [['4'], true])
+  })
+
   test('over a refill knows by its coordinates what it has', async () => {
     const it = await setUp()
     const [, , third] = await idsOf(it, numbers(1, 5))
@@ -268,6 +292,17 @@ describe('a channel of many sources', () => {
     await first?.('a', ['0:3', '0:4'], { offset: 2, again: 2, token: 'r1' })
     const twice = await (await createEdge(server)).read('a', { after: once.ids[0] as string })
     assert.deepEqual([twice.bodies, twice.resumed, twice.gap], [['0:4'], false, 'unknown'])
+  })
+
+  test('is not proved complete with more of them, where Redis lost its end and what follows was written again', async () => {
+    const { server, writers, reader } = await manySources(10)
+    await server.goBack(15)
+    await writers[0]?.('a', ['0:3'])
+    const after = reader.ids.at(-1) as string
+    for (const [n, write] of writers.entries())
+      if (n >= 5) await write('a', [`${n}:2`], { offset: 1, again: 1, token: 'r1' })
+    const resumed = await (await createEdge(server)).read('a', { after })
+    assert.deepEqual([reader.bodies.slice(19), resumed.resumed, resumed.gap], [['9:2', '0:3'], false, 'unknown'])
   })
 
   test('is not proved complete with more of them, once the log holds the message no more', async () => {

@@ -1,0 +1,60 @@
+import {
+  type Coordinate,
+  encodeMessageId,
+  isBeyond,
+  type Message,
+  type Position,
+  raise,
+  topicOf,
+  type Vector
+} from './message.ts'
+import type { Head, Snapshot } from './ports.ts'
+
+// What one channel knows, by source: V (I6), which tells news from what was delivered or there before (I1), and the part of it
+// that fed this very channel, which its message-ids name (I7).
+
+export function createKnown(topics: ReadonlySet<string>) {
+  const vector: Vector = new Map()
+  const fed: Vector = new Map()
+
+  function take(source: string, offset: number): void {
+    raise(vector, source, offset)
+    raise(fed, source, offset)
+  }
+
+  function idOf(position: Position | undefined, own: Coordinate | undefined): string {
+    return encodeMessageId(position, own, fed.size > 0 ? fed : vector)
+  }
+
+  return {
+    vector: vector as ReadonlyMap<string, number>,
+    /** Per source, its last entry here. */
+    fed: fed as ReadonlyMap<string, number>,
+
+    isFresh: ({ coordinate }: Message): boolean => coordinate !== undefined && isBeyond(coordinate, vector),
+    take: ({ source, offset }: Coordinate): void => take(source, offset),
+
+    /** All that the log holds, or held. */
+    takeAll({ vector: own }: Head): void {
+      for (const [source, offset] of own ?? []) take(source, offset)
+    },
+
+    /** At a join V is the fence, so a refill never reaches a newcomer as news. */
+    takeFences({ fences }: Snapshot): void {
+      for (const [source, offset] of fences) if (topics.has(topicOf(source))) raise(vector, source, offset)
+    },
+
+    /** A resumed client knows this source: later message-ids name it too. */
+    name(source: string): void {
+      const offset = vector.get(source)
+      if (offset !== undefined) raise(fed, source, offset)
+    },
+
+    idOf: ({ position, coordinate }: Message): string => idOf(position, coordinate),
+
+    /** Where Redis lost its end, its last entry is not the last one delivered: then V alone says where to resume. */
+    idAt({ position, coordinate }: Head): string {
+      return idOf(position, coordinate && fed.get(coordinate.source) === coordinate.offset ? coordinate : undefined)
+    }
+  }
+}
