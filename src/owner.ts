@@ -104,6 +104,13 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     control.seek(offset)
   }
 
+  /** All of it was lost or none: its token says which, also to channels that begin in it. */
+  function nextChunk(records: KafkaRecord[], from: number): KafkaRecord[] {
+    const chunk = records.slice(from, from + CHUNK_RECORDS)
+    const end = chunk.findIndex(({ offset }) => offset > again)
+    return end > 0 ? chunk.slice(0, end) : chunk
+  }
+
   /** @returns false when the chunk was not written and the batch is over. */
   async function append(chunk: Chunk, beat?: Beat): Promise<boolean> {
     const result = await whenUp(() => log.append(chunk), beat)
@@ -171,9 +178,10 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       if (acknowledged >= highWatermark) await mint(first)
       else if (afterLoss) await mintAfterLoss(first)
       else if (first < next) await adopt()
-      for (let from = 0; from < records.length; from += CHUNK_RECORDS) {
+      for (let from = 0; from < records.length; ) {
         if (revoked || beat.stale()) return
-        const chunk = records.slice(from, from + CHUNK_RECORDS)
+        const chunk = nextChunk(records, from)
+        from += chunk.length
         // I4: all its records, but no control records after them: a refill is not shown those, so the fence would stay behind.
         const upTo = (chunk.at(-1) as KafkaRecord).offset
         const appends: Append[] = []

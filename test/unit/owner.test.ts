@@ -411,7 +411,7 @@ describe('a Redis that lost', () => {
     await server.goBack(2)
     await consume(owner, partition)
     assert.deepEqual(await bodies(), numbers(0, 6))
-    const last = server.chunks.at(-1) as Chunk
+    const last = server.chunks.at(-2) as Chunk
     assert.deepEqual([last.expect, last.again, last.token === token], [1, 4, false])
   })
 
@@ -455,6 +455,19 @@ describe('a Redis that lost', () => {
       assert.equal(await countOf(metrics.rewinds, { cause: 'wiped' }), 1)
     })
   }
+
+  test('all of it: a channel whose first record comes after what was lost is not taken for one that was lost', async () => {
+    const partition = createPartition(10)
+    const [, , , , , , , late] = partition.records
+    Object.assign(late as KafkaRecord, { key: Buffer.from('b') })
+    const { server, owner } = await setUp({ partition })
+    await fetch(owner, partition, 6)
+    partition.commit = owner.committable()
+    await server.goBack(0)
+    await consume(owner, partition)
+    const [first] = (await server.log.read('b')).entries
+    assert.deepEqual([first?.coordinate?.offset, first?.position?.epoch[0]], [7, 'n'])
+  })
 
   test('all of it is not filled again by an owner whose partition is another’s', async () => {
     const partition = createPartition(6)
