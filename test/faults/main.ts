@@ -1,0 +1,93 @@
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { endWithParent } from '../support/processes.ts'
+import { scenarios } from './catalog.ts'
+import { table } from './report.ts'
+import { type Report, runScenario } from './scenario.ts'
+import { openWorld } from './world.ts'
+
+// `npm run faults`: every scenario, one after the other, on one Kafka, then the other tests of this folder with their full
+// counts. Exit code 1 when something does not hold.
+
+const whole = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new Error(`${text} is no whole number`)
+  return Number(text)
+}
+
+const command = new Command('faults')
+  .description(
+    'Harms Baton and what it stands on in every way of test/faults, and compares what clients got with Kafka.'
+  )
+  .option('--only <name...>', 'these scenarios')
+  .option('--short', 'as npm test runs them: about ten seconds and 300 records a second each, and no other tests')
+  .option(
+    '--records <n>',
+    'records of all scenarios together, at least (default: 1000000; --short: as they come)',
+    whole
+  )
+  .option('--seed <n>', 'decides victims and moments', whole, 1)
+  .option('--json <file>', 'writes the reports')
+  .option('--list', 'names the scenarios and what they expect, and ends')
+  .parse()
+const {
+  only,
+  short = false,
+  seed,
+  json,
+  list,
+  records = short ? 0 : 1_000_000
+} = command.opts<{
+  only?: string[]
+  short?: boolean
+  records?: number
+  seed: number
+  json?: string
+  list?: boolean
+}>()
+
+const ROOT = join(import.meta.dirname, '../..')
+const LONG_RECORDS_PER_SECOND = 1500
+const SHORT_RECORDS_PER_SECOND = 300
+
+endWithParent()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+for (const name of only ?? []) {
+  if (!scenarios.some(scenario => scenario.name === name)) command.error(`there is no scenario ${name}: see --list`)
+}
+const chosen = only ? scenarios.filter(({ name }) => only.includes(name)) : scenarios
+if (list) for (const { name, about, expects } of chosen) console.log(`${name}\n  ${about}\n  Expected: ${expects}`)
+else process.exitCode = Math.max(await run(), short || only ? 0 : others())
+
+async function run(): Promise<number> {
+  const reports: Report[] = []
+  await using world = await openWorld()
+  for (const [index, scenario] of chosen.entries()) {
+    const report = await runScenario(world, scenario, {
+      long: !short,
+      seed,
+      recordsPerSecond: short ? SHORT_RECORDS_PER_SECOND : LONG_RECORDS_PER_SECOND,
+      // What some produce beyond their share, the others need not.
+      records: Math.ceil((records - count(reports)) / (chosen.length - index))
+    })
+    reports.push(report)
+    console.log(`\n${table([report])}`)
+    for (const fault of report.faults) console.log(`  ${fault}`)
+    if (json) writeFileSync(json, `${JSON.stringify({ seed, short, reports }, null, 2)}\n`)
+  }
+  console.log(`\nseed ${seed}\n\n${table(reports)}`)
+  return reports.every(({ faults }) => faults.length === 0) ? 0 : 1
+}
+
+/** @returns its exit code. */
+function others(): number {
+  const env = { ...process.env, BATON_TEST_FAULTS: 'full' }
+  const { status } = spawnSync(process.execPath, ['test/run.ts', 'faults'], { cwd: ROOT, env, stdio: 'inherit' })
+  return status ?? 1
+}
+
+function count(reports: Report[]): number {
+  return reports.reduce((sum, report) => sum + report.records, 0)
+}

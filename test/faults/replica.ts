@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Baton, startBaton } from '../support/baton.ts'
+import { cacheFolder } from '../support/toolchain.ts'
+
+/** One Baton over all its lives, on one port. */
+export interface Replica {
+  readonly name: string
+  readonly url: string
+  readonly wsUrl: string
+  readonly isEdge: boolean
+  readonly isRelay: boolean
+  readonly baton: Baton
+  /** Resolves once it is ready, or only listens. */
+  start(ready?: boolean): Promise<void>
+  kill(): Promise<void>
+  /** SIGTERM. @throws unless it closes in time. */
+  stop(): Promise<void>
+  /** The most memory that one of its lives held. Bytes. */
+  peakBytes(): number
+  /** What it logged at warn and above, in all its lives. */
+  troubles(): string[]
+  /** The sum of a metric over its labels; of this life. */
+  metric(name: string): Promise<number>
+}
+
+export interface ReplicaOptions {
+  name: string
+  port: number
+  roles: ('relay' | 'edge')[]
+  config: Record<string, unknown>
+}
+
+const WARN = 40
+const SAMPLE_MS = 250
+
+/** Not started yet. */
+export function createReplica({ name, port, roles, config }: ReplicaOptions): Replica {
+  const host = `127.0.0.1:${port}`
+  const lives: Baton[] = []
+  let peakKiB = 0
+  let sampling: NodeJS.Timeout | undefined
+
+  // VmHWM is the peak of a life, so only what comes after the last look before a SIGKILL is missed.
+  function sample(): void {
+    try {
+      const status = readFileSync(`/proc/${replica.baton.pid}/status`, 'utf8')
+      peakKiB = Math.max(peakKiB, Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0))
+    } catch {
+      clearInterval(sampling)
+    }
+  }
+
+  const replica: Replica = {
+    name,
+    url: `http://${host}`,
+    wsUrl: `ws://${host}/ws`,
+    isEdge: roles.includes('edge'),
+    isRelay: roles.includes('relay'),
+    get baton() {
+      const baton = lives.at(-1)
+      if (!baton) throw new Error(`${name} was never started`)
+      return baton
+    },
+    async start(ready = true) {
+      const env = { NODE_COMPILE_CACHE: join(cacheFolder(), 'node') }
+      lives.push(await startBaton({ config: { ...config, roles }, port, ready, env }))
+      clearInterval(sampling)
+      sampling = setInterval(sample, SAMPLE_MS).unref()
+    },
+    async kill() {
+      if (lives.length === 0) return
+      sample()
+      await replica.baton.kill()
+    },
+    async stop() {
+      sample()
+      assert.deepEqual(await replica.baton.stop(), { code: 0, signal: null }, `${name}: ${replica.baton.logs}`)
+    },
+    peakBytes: () => peakKiB * 1024,
+    troubles: () =>
+      lives.flatMap(({ logs }) => logs.split('\n')).filter(line => Number(/^\{"level":(\d+)/.exec(line)?.[1]) >= WARN),
+    async metric(metric) {
+      const text = await (await fetch(`${replica.url}/metrics`)).text()
+      const samples = text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)`, 'gm'))
+      return [...samples].reduce((sum, [, value]) => sum + Number(value), 0)
+    }
+  }
+  return replica
+}

@@ -1,0 +1,37 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { waitFor } from '../../support/wait.ts'
+import type { Scenario } from '../scenario.ts'
+import { FLOODED } from '../stage.ts'
+
+// Clients that read too slowly, or do not stay.
+
+const ALL = 'Every client has every record, once and in order, and is told of no gap.'
+
+export const clientScenarios: Scenario[] = [
+  {
+    name: 'slow-client',
+    about: 'A client of every room reads 1 KiB/s while one of them is flooded; later it reads as it should.',
+    expects: `${ALL} The slow one is closed for it, and no other.`,
+    stage: { over: 'client', config: { stomp: { sendQueueBytes: 1_000_000, sendQueueAgeMs: 3000 } } },
+    async run(stage) {
+      for (const link of stage.links) link.throttle(1024)
+      stage.production.burst(stage.pick(2000, 600), { textBytes: 20_000, room: FLOODED })
+      const closed = () => stage.metric('baton_slow_closes_total')
+      await waitFor(closed, { deadlineMs: 40_000, what: 'the slow client to be closed' })
+      for (const link of stage.links) link.mend()
+    }
+  },
+  {
+    name: 'restless-clients',
+    about: 'Every client drops its connection each second and resumes on another replica.',
+    expects: ALL,
+    async run({ clients, pick }) {
+      for (let round = 0; round < pick(30, 5); round++) {
+        for (const client of clients) {
+          client.leave()
+          await delay(1000 / clients.length)
+        }
+      }
+    }
+  }
+]

@@ -1,0 +1,82 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Replica } from '../replica.ts'
+import type { Scenario } from '../scenario.ts'
+import type { Stage } from '../stage.ts'
+
+// Processes of Baton die, leave, come, or sleep.
+
+const ALL = 'Every client has every record, once and in order, and is told of no gap.'
+const ALL_AND_SENT = `${ALL} Every SEND that got its RECEIPT is in Kafka.`
+const ONE_EACH: Scenario['stage'] = { roles: [['relay', 'edge'], ['relay'], ['edge']], senders: 'all' }
+
+export const replicaScenarios: Scenario[] = [
+  {
+    name: 'kill-9',
+    about: 'A relay is killed with SIGKILL and started again, then an edge.',
+    expects: ALL_AND_SENT,
+    stage: ONE_EACH,
+    run: stage => inTurn(stage, victims(stage), replica => replica.kill())
+  },
+  {
+    name: 'sigterm',
+    about: 'A relay is told to stop and started again, then an edge.',
+    expects: `${ALL_AND_SENT} Each exits with 0.`,
+    stage: ONE_EACH,
+    run: stage => inTurn(stage, victims(stage), replica => replica.stop())
+  },
+  {
+    name: 'rolling-restart',
+    about: 'Each of three replicas is told to stop and started again, one after the other.',
+    expects: `${ALL_AND_SENT} Each exits with 0.`,
+    stage: { senders: 'all' },
+    run: stage => inTurn(stage, stage.replicas, replica => replica.stop())
+  },
+  {
+    name: 'rebalance-storm',
+    about: 'Replicas join the group and leave it every few seconds, some by SIGTERM, some by SIGKILL.',
+    expects: ALL,
+    async run(stage) {
+      const guests = [await stage.another(), await stage.another()]
+      const rounds = stage.pick(10, 2)
+      for (let round = 0; round < rounds; round++) {
+        for (const guest of guests) await guest.start(false)
+        await delay(stage.random.between(500, 2000))
+        for (const guest of guests) await (stage.random.of([true, false]) ? guest.stop() : guest.kill())
+        await delay(stage.random.between(0, 1000))
+      }
+    }
+  },
+  {
+    name: 'zombie',
+    about: 'A replica sleeps (SIGSTOP) for longer than its session in the group lasts, then goes on (SIGCONT).',
+    expects: ALL,
+    async run(stage) {
+      const rounds = stage.pick(4, 1)
+      for (let round = 0; round < rounds; round++) {
+        const { baton } = stage.random.of(stage.replicas)
+        await baton.pause()
+        await delay(stage.random.between(4000, 6000))
+        await baton.resume()
+        stage.mark()
+        await stage.goesOn()
+      }
+    }
+  }
+]
+
+/** Has each end in some way, and starts it again. */
+async function inTurn(stage: Stage, replicas: Replica[], end: (replica: Replica) => Promise<void>): Promise<void> {
+  for (const replica of replicas) {
+    await end(replica)
+    stage.mark()
+    await stage.goesOn()
+    await replica.start()
+    stage.mark()
+    await stage.goesOn()
+  }
+}
+
+/** A relay, and the one that is only an edge. */
+function victims({ relays, replicas, random }: Stage): Replica[] {
+  return [random.of(relays), ...replicas.filter(({ isRelay }) => !isRelay)]
+}

@@ -1,0 +1,55 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { waitFor } from '../../support/wait.ts'
+import type { Scenario } from '../scenario.ts'
+import type { Stage } from '../stage.ts'
+
+// Sentinel makes another Redis the primary.
+
+const ALL =
+  'Every client has every record, once and in order, and is told of no gap: what the new primary lacks is consumed again.'
+
+export const sentinelScenarios: Scenario[] = [
+  {
+    name: 'failover',
+    about: 'Sentinel is told to fail over while the old primary lives and writes are in flight to it.',
+    expects: ALL,
+    stage: { redis: 'pair' },
+    async run(stage) {
+      await stage.pair.failover()
+      await promoted(stage)
+    }
+  },
+  {
+    name: 'failover-lagging',
+    about: 'The replica lags behind (its link to the primary is frozen), then the primary is killed and it takes over.',
+    expects: ALL,
+    stage: { redis: 'pair' },
+    async run(stage) {
+      for (const link of stage.links) link.freeze()
+      await stage.goesOn(stage.random.between(100, 500))
+      await stage.pair.primary.kill()
+      for (const link of stage.links) link.cut()
+      await promoted(stage)
+      const rewinds = () => stage.metric('baton_relay_rewinds_total')
+      await waitFor(rewinds, { deadlineMs: 30_000, what: 'a relay to find that the new primary is behind' })
+    }
+  },
+  {
+    name: 'failover-asleep',
+    about:
+      'The primary sleeps (SIGSTOP), the replica takes over, and the old primary wakes with writes still in flight to it.',
+    expects: ALL,
+    stage: { redis: 'pair' },
+    async run(stage) {
+      await stage.pair.primary.pause()
+      await promoted(stage)
+      await delay(stage.random.between(0, 2000))
+      await stage.pair.primary.resume()
+    }
+  }
+]
+
+async function promoted({ pair }: Stage): Promise<void> {
+  const over = async () => (await pair.primaryPort()) === pair.replica.port
+  await waitFor(over, { deadlineMs: 30_000, what: 'Sentinel to promote the replica' })
+}
