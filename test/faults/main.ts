@@ -48,7 +48,7 @@ const {
 }>()
 
 const ROOT = join(import.meta.dirname, '../..')
-const LONG_RECORDS_PER_SECOND = 1500
+const LONG_RECORDS_PER_SECOND = 1000
 const SHORT_RECORDS_PER_SECOND = 300
 
 endWithParent()

@@ -79,7 +79,7 @@ const TEXT_BYTES = 100
 /** What was acknowledged so shortly ago may still be on its way. */
 const ON_ITS_WAY_MS = 200
 const LOOK_MS = 50
-const CATCH_UP_MS = 60_000
+const CATCH_UP_MS = { long: 180_000, short: 60_000 }
 
 export async function openStage(world: World, options: StageOptions, form: Form): Promise<Stage> {
   await using opening = new AsyncDisposableStack()
@@ -199,10 +199,11 @@ export async function openStage(world: World, options: StageOptions, form: Form)
     },
     async goesOn(records = 100) {
       const until = ledger.count + records
-      const patience = CATCH_UP_MS + (2000 * records) / recordsPerSecond
+      const deadlineMs = CATCH_UP_MS[form.long ? 'long' : 'short']
+      const patience = deadlineMs + (2000 * records) / recordsPerSecond
       await waitFor(() => ledger.count >= until, { deadlineMs: patience, what: 'more records to be produced' })
       const what = () => `every client to catch up; behind: ${lagging().slice(0, 10).join('; ')}`
-      await waitFor(() => lagging().length === 0, { deadlineMs: CATCH_UP_MS, what })
+      await waitFor(() => lagging().length === 0, { deadlineMs, what })
     },
     async metric(name) {
       const all = replicas.map(replica => replica.metric(name).catch(() => 0))

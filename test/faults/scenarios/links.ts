@@ -22,7 +22,7 @@ const LINKS: { name: string; what: string; stage: StageOptions }[] = [
   {
     name: 'client-edge',
     what: 'between all clients and the edges',
-    stage: { over: 'clients', heartBeatMs: 1000, config: { stomp: { heartBeatMs: 1000 } } }
+    stage: { over: 'clients', heartBeatMs: 2000, config: { stomp: { heartBeatMs: 2000 } } }
   }
 ]
 
@@ -34,7 +34,7 @@ const WAYS: { name: string; what: string; spoil: (link: Link) => void; longMs: n
     what: 'stays open and passes nothing',
     spoil: link => link.freeze(),
     longMs: 20_000,
-    shortMs: 5000
+    shortMs: 6000
   }
 ]
 
