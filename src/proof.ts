@@ -1,4 +1,4 @@
-import { type Coordinate, type Gap, isBeyond, type Message, type ResumePoint } from './message.ts'
+import { type Coordinate, type Gap, isBeyond, type Message, type ResumePoint, sourceTag } from './message.ts'
 import type { Head, Snapshot } from './ports.ts'
 
 // What a log can show to be complete. Where it cannot, the hole is told: unknown is said, never guessed (I7).
@@ -11,6 +11,17 @@ export function sameHead(one: Head, other: Head): boolean {
   const { position: a } = one
   const { position: b } = other
   return a?.epoch === b?.epoch && a?.seq === b?.seq && sameCoordinate(one.coordinate, other.coordinate)
+}
+
+/** The very entry that the client saw last. */
+export function isAt({ position, coordinate }: Message, { position: at, own }: ResumePoint): boolean {
+  return (
+    position?.epoch === at?.epoch &&
+    position?.seq === at?.seq &&
+    coordinate !== undefined &&
+    coordinate.offset === own?.offset &&
+    sourceTag(coordinate.source) === own.tag
+  )
 }
 
 /** Two holes before the same message are one. */

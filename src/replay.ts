@@ -16,7 +16,7 @@ import {
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Head, Snapshot } from './ports.ts'
-import { addGap, bornWhole, missingFor } from './proof.ts'
+import { addGap, bornWhole, isAt, missingFor } from './proof.ts'
 import { type CoveringContext, readCovering } from './refill.ts'
 import type { Place } from './routes.ts'
 
@@ -179,16 +179,6 @@ function lastOf({ entries, fences, head }: Snapshot, count: number, { route }: P
   }
   for (const [source, offset] of fences) raise(known, source, offset)
   return { deliveries: deliveries.slice(-count), known, gap: undefined }
-}
-
-function isAt({ position, coordinate }: Message, { position: at, own }: ResumePoint): boolean {
-  return (
-    position?.epoch === at?.epoch &&
-    position?.seq === at?.seq &&
-    coordinate !== undefined &&
-    coordinate.offset === own?.offset &&
-    sourceTag(coordinate.source) === own.tag
-  )
 }
 
 /** A message without a position has no identity: a held one is always news. */

@@ -97,6 +97,26 @@ describe('a resume', () => {
     assert.equal(await countOf(other.metrics.resumes, { resumed: 'true' }), 6)
   })
 
+  test('reads no more of the log than it needs, or all of it where that is not enough', async () => {
+    const it = await setUp()
+    const ids = await idsOf(it, numbers(1, 500))
+    await it.edge.read('a')
+    const { read } = it.server.log
+    const asked: (number | undefined)[] = []
+    it.server.log.read = (channel, last) => {
+      asked.push(last)
+      return read(channel, last)
+    }
+    const near = await it.edge.read('a', { after: ids[496] as string })
+    assert.deepEqual([near.bodies, near.resumed], [numbers(498, 500), true])
+    assert.deepEqual(asked.splice(0), [68])
+    it.edge.feed.deaf = true
+    await it.write('a', numbers(501, 600))
+    const late = await it.edge.read('a', { after: ids[496] as string })
+    assert.deepEqual([late.bodies, late.resumed], [numbers(498, 600), true])
+    assert.deepEqual(asked.slice(0, 2), [68, undefined])
+  })
+
   test('may begin where another resume ended', async () => {
     const it = await setUp()
     const [, second] = await idsOf(it, numbers(1, 4))
