@@ -1,4 +1,5 @@
 import { Client } from '@stomp/stompjs'
+import { createResuming } from '../../src/http/console/resume.js'
 import type { Received } from './stomp-client.ts'
 import { deadline } from './wait.ts'
 
@@ -33,17 +34,16 @@ export interface Follower<T = Received> extends AsyncDisposable {
 }
 
 const DEADLINE_MS = 15_000
-const RECONNECT_MS = 100
+const BACK_OFF = { minDelayMs: 50, maxDelayMs: 200 }
 /** A replica that does not answer by then is left. */
 const CONNECT_MS = 3000
 
-/** Reads as the README's front-end does: reconnects, to the next of these replicas, and resumes after the last message it saw. */
+/** Reads with the helper that front-ends have: reconnects, to the next of these replicas, and resumes after the last message it saw. */
 export async function follow<T = Received>(
   urls: string[],
   destinations: string[],
   { read = message => message as T, heartBeatMs = 0 }: FollowOptions<T> = {}
 ): Promise<Follower<T>> {
-  const last = new Map<string, string>()
   const received = new Map(destinations.map(destination => [destination, [] as T[]]))
   const waiting = new Set(destinations)
   const joined = Promise.withResolvers<void>()
@@ -53,48 +53,43 @@ export async function follow<T = Received>(
 
   const client = new Client({
     connectionTimeout: CONNECT_MS,
-    // A close hand-shake would wait for who does not answer.
-    discardWebsocketOnCommFailure: true,
     heartbeatIncoming: heartBeatMs,
     heartbeatOutgoing: heartBeatMs,
-    beforeConnect() {
+    webSocketFactory() {
       const url = urls[turns.length % urls.length] as string
-      client.brokerURL = url
-      client.reconnectDelay = RECONNECT_MS * (0.5 + Math.random())
       turns.push({ url, atMs: Date.now() })
-    },
-    onConnect() {
-      for (const destination of destinations) join(destination)
-    },
-    onWebSocketClose: ({ code }) => closes.push(code)
+      const socket = new WebSocket(url, client.stompVersions.protocolVersions())
+      socket.addEventListener('close', ({ code }) => closes.push(code))
+      return socket
+    }
   })
+  const resuming = createResuming(client, {
+    ...BACK_OFF,
+    onState({ name }) {
+      if (name === 'connected') for (const messages of received.values()) begun.set(messages, messages.length)
+    }
+  })
+  /** How many messages there were when the present connection began. */
+  const begun = new Map<T[], number>()
 
-  function join(destination: string) {
-    const after = last.get(destination)
-    const receipt = `${turns.length} ${destination}`
-    const messages = received.get(destination) as T[]
-    const from = messages.length
-    client.watchForReceipt(receipt, ({ headers }) => {
-      if (after && headers['resumed'] !== 'true') {
-        gaps.push({ destination, from, to: messages.length, gap: headers['gap'] ?? '' })
-      }
-      last.set(destination, headers['last-message-id'] ?? '')
-      waiting.delete(destination)
-      if (waiting.size === 0) joined.resolve()
-    })
-    client.subscribe(
+  for (const [destination, messages] of received) {
+    resuming.subscribe(
       destination,
-      ({ headers, binaryBody }) => {
-        const { gap } = headers
-        if (gap) gaps.push({ destination, from: messages.length, to: messages.length, gap })
-        last.set(destination, headers['message-id'] ?? '')
-        messages.push(read({ headers, body: Buffer.from(binaryBody) }))
-      },
-      { receipt, ...(after && { 'last-message-id': after }) }
+      ({ headers, binaryBody }) => messages.push(read({ headers, body: Buffer.from(binaryBody) })),
+      {
+        onGap(gap, before) {
+          const to = messages.length
+          gaps.push({ destination, from: before ? to : (begun.get(messages) ?? 0), to, gap })
+        },
+        onReady() {
+          waiting.delete(destination)
+          if (waiting.size === 0) joined.resolve()
+        }
+      }
     )
   }
 
-  client.activate()
+  resuming.start()
   await deadline(joined.promise, DEADLINE_MS, () => `the subscriptions to ${[...waiting]}`)
   return {
     destinations,

@@ -1,10 +1,10 @@
-// Subscriptions that outlive their connection, on top of a Client of @stomp/stompjs: each remembers the last message-id
-// it saw and goes on after it, on whichever replica answers. What could not be proved complete is told as a gap.
+// Subscriptions that outlive their connection, over a Client of @stomp/stompjs: each remembers the last message-id it saw and goes
+// on after it, on whichever replica answers. What could not be proved complete is told as a gap.
 
 /**
- * @param client a Client of @stomp/stompjs, not yet activated. Its onConnect, onStompError, onWebSocketClose and beforeConnect are taken.
+ * @param client a Client of @stomp/stompjs, not yet activated; its settings and callbacks of connecting and reconnecting are taken.
  * @param onState ({ name: 'connecting' | 'connected' | 'reconnecting' | 'stopped', delayMs?, user? }).
- * @param onError (reason): an ERROR frame that belongs to no subscription; refused at CONNECT, it stops.
+ * @param onError (reason): an ERROR frame that belongs to no subscription and no send; refused at CONNECT, it stops.
  */
 export function createResuming(client, { onState, onError, minDelayMs = 250, maxDelayMs = 15_000 } = {}) {
   const subscriptions = new Set()
@@ -19,25 +19,32 @@ export function createResuming(client, { onState, onError, minDelayMs = 250, max
     const { destination, lastId, history, onMessage, onReady, onGap } = subscription
     const start = lastId ? { 'last-message-id': lastId } : history ? { history: String(history) } : {}
     let seen = false
-    subscription.receipt = `resume-${++receipts}`
-    client.watchForReceipt(subscription.receipt, ({ headers }) => {
-      subscription.receipt = undefined
+    let told
+    const receipt = `resume-${++receipts}`
+    client.watchForReceipt(receipt, ({ headers: { resumed, gap, 'last-message-id': id } }) => {
       // Nothing seen on this connection yet: the server says from where on nothing will be missed.
-      if (!seen) subscription.lastId = headers['last-message-id'] ?? subscription.lastId
-      onReady?.({ resumed: headers.resumed === 'true', gap: headers.gap, first: lastId === undefined })
+      if (!seen) subscription.lastId = id ?? lastId
+      // The first message that was replayed has told it already.
+      if (lastId && resumed !== 'true' && !told) onGap?.(gap ?? 'unknown')
+      onReady?.({ resumed: resumed === 'true', first: !lastId, lastId: subscription.lastId })
     })
     const got = message => {
+      const { gap, 'message-id': id } = message.headers
+      subscription.lastId = id
       seen = true
-      subscription.lastId = message.headers['message-id']
-      if (message.headers.gap) onGap?.(message.headers.gap)
+      told ||= gap
+      if (gap) onGap?.(gap, message)
       onMessage(message)
     }
-    subscription.stomp = client.subscribe(destination, got, { receipt: subscription.receipt, ...start })
+    subscription.receipt = receipt
+    subscription.stomp = client.subscribe(destination, got, { receipt, ...start })
   }
 
-  // Full jitter: thousands of clients of one replica do not come back in step.
   client.reconnectDelay = 50
+  client.connectionTimeout ||= 10_000
+  client.discardWebsocketOnCommFailure = true // the closing hand-shake would wait for a server that is gone
   client.beforeConnect = async () => {
+    // Full jitter: thousands of clients of one replica do not come back in step.
     const delayMs = attempts === 0 ? 0 : Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** attempts)
     onState?.({ name: attempts++ === 0 ? 'connecting' : 'reconnecting', delayMs })
     await new Promise(resolve => setTimeout(resolve, delayMs))
@@ -51,40 +58,33 @@ export function createResuming(client, { onState, onError, minDelayMs = 250, max
   client.onStompError = frame => (refusal = frame)
   client.onWebSocketClose = ({ code }) => {
     clearTimeout(stable)
+    if (refusal && ![1001, 1011, 1013].includes(code)) refuse(refusal) // after these the same may succeed later
     for (const reject of unconfirmed.values()) reject(new Error('the connection ended before it was confirmed'))
     unconfirmed.clear()
-    if (refusal && code !== 1013) refuse(refusal) // 1013: the same may succeed later
     refusal = undefined
     connected = false
     onState?.({ name: client.active ? 'reconnecting' : 'stopped' })
   }
 
-  function refuse({ headers, body }) {
-    const reason = body || headers.message || 'refused'
-    const refused = [...subscriptions].find(({ receipt }) => receipt && receipt === headers['receipt-id'])
+  function refuse({ headers: { 'receipt-id': id, message }, body }) {
+    const reason = body || message || 'refused'
+    const refused = id && [...subscriptions].find(({ receipt }) => receipt === id)
     subscriptions.delete(refused)
-    if (refused) return refused.onRefused?.(reason)
-    onError?.(reason)
-    if (!connected) stop()
-  }
-
-  function stop() {
-    subscriptions.clear()
-    return client.deactivate()
+    if (refused) refused.onRefused?.(reason)
+    else if (unconfirmed.has(id)) unconfirmed.get(id)(new Error(reason))
+    else onError?.(reason)
+    if (!connected) client.deactivate()
   }
 
   return {
     start: () => client.activate(),
-    stop,
-    /** @returns a function that ends it. `history`: how many messages to see first, once. */
-    subscribe(destination, onMessage, { history, onReady, onGap, onRefused } = {}) {
-      const subscription = { destination, onMessage, history, onReady, onGap, onRefused }
+    stop: () => client.deactivate(),
+    /** @param options `after`: a message-id of an earlier visit; `history`: how many to see first, once. @returns a function that ends it. */
+    subscribe(destination, onMessage, { after, ...options } = {}) {
+      const subscription = { destination, onMessage, lastId: after, ...options }
       subscriptions.add(subscription)
       if (connected) follow(subscription)
-      return () => {
-        subscriptions.delete(subscription)
-        if (connected) subscription.stomp?.unsubscribe()
-      }
+      return () => subscriptions.delete(subscription) && connected && subscription.stomp?.unsubscribe()
     },
     /** Resolves when the server confirmed it; rejects when that cannot be known any more. */
     send(destination, body, headers = {}) {

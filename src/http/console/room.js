@@ -81,11 +81,10 @@ export function createRoom({ link, me, route }) {
       destination = expand(route.destination, { roomId: id })
       leave = link.subscribe(destination, show, {
         history: Math.min(FIRST_PAGE, route.historySize),
-        onReady({ resumed, gap, first }) {
+        onReady({ resumed, first }) {
           if (id !== roomId) return
           if (first) send('ENTER', id, '').catch(() => {})
           else if (resumed) tell('Resumed: nothing was missed', 'resumed')
-          else tell(`Connected again. ${gapText(gap)}`, 'gap')
         },
         onGap: gap => tell(gapText(gap), 'gap'),
         onRefused: reason => notice(`Room ${id}: ${reason}`)

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Client, type IMessage } from '@stomp/stompjs'
+import { Client } from '@stomp/stompjs'
 import type { WebSocket } from 'ws'
+import { createResuming } from '../../../src/http/console/resume.js'
 import { waitFor } from '../../support/wait.ts'
 import { serve } from './serve.ts'
 
 // The page's resume helper on the real client, against a server that says what each test scripts.
-
-const { createResuming } = await import(new URL('../../../src/http/console/resume.js', import.meta.url).href)
 
 type Answer = (command: string, headers: Record<string, string>, ws: WebSocket) => void
 
@@ -40,8 +39,8 @@ async function scripted(answer: Answer) {
   const client = new Client({ brokerURL: it.wsUrl })
   const link = createResuming(client, {
     minDelayMs: 1,
-    onState: ({ name }: { name: string }) => states.push(name),
-    onError: (reason: string) => errors.push(reason)
+    onState: ({ name }) => states.push(name),
+    onError: reason => errors.push(reason)
   })
   const subscribes = () => frames.filter(({ command }) => command === 'SUBSCRIBE').map(({ headers }) => headers)
   return {
@@ -71,9 +70,9 @@ test('after a lost connection it subscribes again from the last message it saw',
     if (!headers['last-message-id']) for (const id of ['m1', 'm2']) message(ws, headers['id'] as string, id)
     receipt(ws, headers, { resumed: String('last-message-id' in headers), 'last-message-id': 'older' })
   })
-  it.link.subscribe('/a', ({ body }: IMessage) => got.push(body), {
+  it.link.subscribe('/a', ({ body }) => got.push(body), {
     history: 5,
-    onReady: (how: object) => ready.push(how)
+    onReady: how => ready.push(how)
   })
   it.link.start()
   await waitFor(() => ready.length === 1, { what: 'the first receipt' })
@@ -85,8 +84,8 @@ test('after a lost connection it subscribes again from the last message it saw',
   assert.equal(second?.['last-message-id'], 'm2')
   assert.equal(second?.['history'], undefined)
   assert.deepEqual(ready, [
-    { resumed: false, gap: undefined, first: true },
-    { resumed: true, gap: undefined, first: false }
+    { resumed: false, first: true, lastId: 'm2' },
+    { resumed: true, first: false, lastId: 'older' }
   ])
   assert.ok(it.states.includes('reconnecting'))
   assert.equal(it.states.at(-1), 'connected')
@@ -105,20 +104,60 @@ test('where no message was seen it resumes from where the receipt says', async (
   assert.equal(it.subscribes()[1]?.['last-message-id'], 'start')
 })
 
-test('gaps are told, from a message and from a receipt', async () => {
-  const gaps: (string | undefined)[] = []
+test('a gap is told once: before its message, or by the receipt where no message told it', async () => {
+  const told: string[] = []
+  let answers = 0
   await using it = await scripted((command, headers, ws) => {
     if (command !== 'SUBSCRIBE') return
-    message(ws, headers['id'] as string, 'm1', { gap: '12' })
-    receipt(ws, headers, { resumed: 'false', gap: 'unknown' })
+    const answer = ++answers
+    if (answer === 2) message(ws, headers['id'] as string, 'm2', { gap: '12' })
+    receipt(ws, headers, { resumed: 'false', 'last-message-id': `r${answer}`, ...(answer > 1 && { gap: '12' }) })
   })
+  let ready = 0
   it.link.subscribe('/a', () => undefined, {
-    onGap: (gap: string) => gaps.push(gap),
-    onReady: ({ gap }: { gap?: string }) => gaps.push(gap)
+    onGap: (gap, before) => told.push(`${gap} ${before?.body ?? 'receipt'}`),
+    onReady: () => ready++
   })
   it.link.start()
-  await waitFor(() => gaps.length === 2, { what: 'both gaps' })
-  assert.deepEqual(gaps, ['12', 'unknown'])
+  for (const round of [1, 2, 3]) {
+    await waitFor(() => ready === round, { what: `receipt ${round}` })
+    it.sockets.at(-1)?.terminate()
+  }
+  await waitFor(() => ready === 4, { what: 'the last receipt' })
+  assert.deepEqual(told, ['12 m2', '12 receipt', '12 receipt'])
+  assert.deepEqual(
+    it.subscribes().map(headers => headers['last-message-id']),
+    [undefined, 'r1', 'm2', 'r3']
+  )
+})
+
+test('it goes on after the message-id of an earlier visit', async () => {
+  await using it = await scripted((command, headers, ws) => {
+    if (command === 'SUBSCRIBE') receipt(ws, headers, { resumed: 'true', 'last-message-id': 'now' })
+  })
+  const ready: object[] = []
+  it.link.subscribe('/a', () => undefined, { after: 'kept', history: 5, onReady: how => ready.push(how) })
+  it.link.start()
+  await waitFor(() => ready.length === 1, { what: 'the receipt' })
+  assert.equal(it.subscribes()[0]?.['last-message-id'], 'kept')
+  assert.deepEqual(ready, [{ resumed: true, first: false, lastId: 'now' }])
+})
+
+test('it waits longer after each failure, up to a bound', async t => {
+  t.mock.method(Math, 'random', () => 0.999)
+  const delays: number[] = []
+  const client = new Client({ brokerURL: 'ws://127.0.0.1:1' })
+  const link = createResuming(client, {
+    minDelayMs: 4,
+    maxDelayMs: 50,
+    onState: ({ name, delayMs }) => {
+      if (name === 'reconnecting' && delayMs !== undefined) delays.push(Math.round(delayMs))
+    }
+  })
+  link.start()
+  await waitFor(() => delays.length >= 5, { what: 'five failures' })
+  await link.stop()
+  assert.deepEqual(delays.slice(0, 5), [8, 16, 32, 50, 50])
 })
 
 test('a subscription that is refused is told so and does not come back, the others do', async () => {
@@ -132,7 +171,7 @@ test('a subscription that is refused is told so and does not come back, the othe
   })
   let ready = 0
   it.link.subscribe('/a', () => undefined, { onReady: () => ready++ })
-  it.link.subscribe('/b', () => undefined, { onRefused: (reason: string) => refused.push(reason) })
+  it.link.subscribe('/b', () => undefined, { onRefused: reason => refused.push(reason) })
   it.link.start()
   await waitFor(() => ready === 2, { what: 'the other subscription to be back' })
   assert.deepEqual(refused, ['no route takes /b'])
@@ -147,26 +186,33 @@ test('a subscription that is refused for now is tried again', async () => {
   let ready = 0
   await using it = await scripted((command, headers, ws) => {
     if (command !== 'SUBSCRIBE') return
-    if (++tries > 1) return receipt(ws, headers)
-    ws.send(frame('ERROR', { message: 'Redis is away', 'receipt-id': headers['receipt'] as string }))
-    ws.close(1013)
+    const code = [1013, 1011, 1001][tries++]
+    if (!code) return receipt(ws, headers)
+    ws.send(frame('ERROR', { message: 'not now', 'receipt-id': headers['receipt'] as string }))
+    ws.close(code)
   })
   it.link.subscribe('/a', () => undefined, { onReady: () => ready++, onRefused: () => assert.fail('refused for good') })
   it.link.start()
-  await waitFor(() => ready === 1, { what: 'the second try' })
+  await waitFor(() => ready === 1, { what: 'the fourth try' })
   assert.deepEqual(it.errors, [])
 })
 
-test('a send resolves with its receipt and rejects when the connection ends before', async () => {
+test('a send resolves with its receipt, and rejects with what refused it or when the connection ends before', async () => {
   await using it = await scripted((command, headers, ws) => {
     if (command === 'SEND' && headers['destination'] === '/good') receipt(ws, headers)
     if (command === 'SEND' && headers['destination'] === '/lost') ws.terminate()
+    if (command !== 'SEND' || headers['destination'] !== '/bad') return
+    ws.send(frame('ERROR', { message: 'no', 'receipt-id': headers['receipt'] as string }, 'no route takes /bad'))
+    ws.close(1008)
   })
   await assert.rejects(it.link.send('/good', ''), /not connected/)
   it.link.start()
   await waitFor(() => it.states.at(-1) === 'connected', { what: 'the connection' })
   await it.link.send('/good', 'x')
   await assert.rejects(it.link.send('/lost', 'x'), /ended before it was confirmed/)
+  await waitFor(() => it.states.at(-1) === 'connected', { what: 'the next connection' })
+  await assert.rejects(it.link.send('/bad', 'x'), /no route takes/)
+  assert.deepEqual(it.errors, [])
 })
 
 test('an ERROR at CONNECT stops it: the same credentials would be refused again', async () => {
@@ -180,8 +226,8 @@ test('an ERROR at CONNECT stops it: the same credentials would be refused again'
   const states: string[] = []
   const client = new Client({ brokerURL: it.wsUrl })
   const link = createResuming(client, {
-    onState: ({ name }: { name: string }) => states.push(name),
-    onError: (reason: string) => errors.push(reason)
+    onState: ({ name }) => states.push(name),
+    onError: reason => errors.push(reason)
   })
   link.start()
   await waitFor(() => states.at(-1) === 'stopped', { what: 'the client to stop' })
