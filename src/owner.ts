@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { BatonError } from './errors.ts'
+import { fromMetadata, isOfAnother, markOf, token, toMetadata } from './incarnation.ts'
 import { AFTER_LOSS } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionControl, PartitionOwner } from './ports.ts'
@@ -12,7 +12,6 @@ import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionCon
 /** Records of one append (I2). */
 const CHUNK_RECORDS = 100
 const RETRY_MS = 250
-const METADATA = /^baton:([A-Za-z0-9]{1,24})$/
 
 export interface OwnerContext {
   startFrom: 'earliest' | 'latest'
@@ -41,6 +40,10 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   /** The next offset to come, unless we sought elsewhere. */
   let next = 0
   let committed = -1
+  /** The first offset that the partition did not have yet, as the last batch said. */
+  let end: number | undefined
+  /** Of the topic that we consume. */
+  let mark = ''
   let revoked = false
   let probing: Promise<unknown> | undefined
 
@@ -48,10 +51,12 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 
   /** The commit decides who we are and what we expect; without its metadata everything flows anew (I8). */
   async function adopt(): Promise<void> {
-    const commit = await control.readCommit()
-    const inc = commit && METADATA.exec(commit.metadata)?.[1]
+    const [commit, topicId] = await Promise.all([control.readCommit(), control.topicId()])
+    mark = markOf(topicId)
+    const inc = commit && fromMetadata(commit.metadata)
     if (!commit) return begin()
     if (!inc) return mint(commit.offset)
+    if (isOfAnother(inc, mark)) return beginAnew()
     metadata = commit.metadata
     source = prefix + inc
     acknowledged = commit.offset - 1
@@ -64,17 +69,30 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
    */
   async function begin(): Promise<void> {
     const [{ earliest, latest }, fences] = await Promise.all([control.bounds(), log.fences()])
-    const known = [...fences].flatMap(([name, fence]) => (name.startsWith(prefix) ? [fence + 1] : []))
+    const own = [...fences].filter(([name]) => name.startsWith(prefix))
+    if (own.length > 0 && own.every(([name]) => isOfAnother(name, mark))) return beginAnew()
+    const known = own.map(([, fence]) => fence + 1)
     next = known.length > 0 ? Math.max(...known) : latest
     if (earliest > next) await mintAfterLoss(earliest)
     else await mint(context.startFrom === 'earliest' || next > latest ? earliest : next)
   }
 
+  /** The topic was deleted and made anew: all of it is news. What the old one still had is lost, unless it is known to have had no more. */
+  async function beginAnew(): Promise<void> {
+    const { earliest } = await control.bounds()
+    if (end !== undefined && acknowledged + 1 >= end) return mint(earliest)
+    logger.warn(
+      { from: acknowledged + 1 },
+      'the topic was made anew, perhaps not consumed to its end: subscribers are told a gap'
+    )
+    await mint(earliest, AFTER_LOSS)
+  }
+
   /** I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe. */
   async function mint(start: number, kind: 'i' | typeof AFTER_LOSS = 'i'): Promise<void> {
-    const inc = token(kind)
+    const inc = token(kind) + mark
     source = prefix + inc
-    metadata = `baton:${inc}`
+    metadata = toMetadata(inc)
     // Asked first: what another owner mints from now on is not ours to forget.
     const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix))
     await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
@@ -171,13 +189,15 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   }
 
   return {
-    async batch({ records, highWatermark, lastOffset, afterLoss }, beat) {
+    async batch({ records, highWatermark, lastOffset, afterLoss, anew }, beat) {
       await probing
       const first = records[0]?.offset ?? lastOffset
       // Truncated below the fence, or gone back and not by us: recreated, reset, or taken over (I8).
-      if (acknowledged >= highWatermark) await mint(first)
+      if (anew) await adopt()
+      else if (acknowledged >= highWatermark) await mint(first)
       else if (afterLoss) await mintAfterLoss(first)
       else if (first < next) await adopt()
+      end = highWatermark
       for (let from = 0; from < records.length; ) {
         if (revoked || beat.stale()) return
         const chunk = nextChunk(records, from)
@@ -218,9 +238,4 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       revoked = true
     }
   }
-}
-
-/** An epoch or incarnation that was never used before. */
-function token(kind: 'i' | typeof AFTER_LOSS | 'n' | 'r' | 'w'): string {
-  return kind + randomBytes(6).toString('hex')
 }

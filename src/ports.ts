@@ -24,6 +24,8 @@ export interface RecordBatch {
   lastOffset: number
   /** True: Kafka deleted the records that were due before these; nobody consumed them. */
   afterLoss?: boolean
+  /** True: the topic was made anew since the owner began, and these are records of the new one. */
+  anew?: boolean
 }
 
 /** What a group's commit says of a partition: the next offset to consume, and the metadata that holds the incarnation (I8). */
@@ -37,6 +39,8 @@ export interface PartitionControl {
   readonly topic: string
   readonly partition: number
   readonly group: string
+  /** Of the topic that has this name now; one that was deleted and made anew has another. Undefined: Kafka does not say. */
+  topicId(): Promise<string | undefined>
   /** The group's commit as Kafka stores it now; null when there is none. */
   readCommit(): Promise<Commit | null>
   /** Stores the commit at once. Used where protocol.md asks for an order (I8); the running commit goes through `committable`. */
@@ -58,9 +62,8 @@ export interface PartitionHandler {
 /** Takes the records of one partition for as long as this process owns it. */
 export interface PartitionOwner {
   /**
-   * Takes a batch. Resolves when every record of it is appended, dead-lettered or known to be appended before,
-   * or earlier when the owner has called `seek` or `beat.stale()` is true. While Redis is away it waits, calling
-   * `beat.heartbeat()` at least each second.
+   * Takes a batch. Resolves when every record of it is appended, dead-lettered or known to be appended before, or earlier when the
+   * owner has called `seek` or `beat.stale()` is true. While Redis is away it waits, calling `beat.heartbeat()` at least each second.
    */
   batch(batch: RecordBatch, beat: Beat): Promise<void>
   /** Called each second: an empty chunk finds out whether Redis is behind although no record comes (I3). */

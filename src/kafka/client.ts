@@ -13,6 +13,7 @@ import kafkajs, {
 import type { Logger } from 'pino'
 import { mendAborted } from './aborted.ts'
 import { registerCodecs } from './codecs.ts'
+import { mendMetadata } from './metadata.ts'
 import { mendProduce } from './produce-once.ts'
 
 export interface KafkaClientOptions {
@@ -45,6 +46,7 @@ export function createKafkaClient(options: KafkaClientOptions, { logger }: { log
   registerCodecs()
   mendIdleTimer()
   mendAborted()
+  mendMetadata()
   mendProduce()
   const { brokers, clientId, sasl, tls } = options
   const { DefaultPartitioner } = kafkajs.Partitioners

@@ -8,6 +8,7 @@ import { type Commits, createCommits } from './commits.ts'
 import { type ControlDeps, createControl } from './control.ts'
 import { createAdminLink, createLinkLog, rootOf } from './link.ts'
 import { createPartition, type Partition } from './partition.ts'
+import { createTopicIds } from './topic-ids.ts'
 import type { Topics } from './topics.ts'
 
 // Records leave Kafka here. Nothing is committed but what an owner says is in Redis, with the owner's metadata, on a timer of
@@ -141,6 +142,7 @@ export function createKafkaSource(
   const controlDeps: ControlDeps = {
     groupId,
     admin,
+    topicIds: createTopicIds(admin),
     store: async (topic, partition, commit) =>
       (await running?.commits.store([{ topic, partition, commit }]))?.length === 1,
     seek(topic, partition, offset) {

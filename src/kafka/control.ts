@@ -1,9 +1,11 @@
 import type { Commit, PartitionControl } from '../ports.ts'
 import type { AdminLink } from './link.ts'
+import type { TopicIds } from './topic-ids.ts'
 
 export interface ControlDeps {
   groupId: string
   admin: AdminLink
+  topicIds: TopicIds
   /** @returns whether the group's coordinator has taken it. */
   store(topic: string, partition: number, commit: Commit): Promise<boolean>
   seek(topic: string, partition: number, offset: number): void
@@ -23,6 +25,7 @@ export function createControl(topic: string, partition: number, deps: ControlDep
     topic,
     partition,
     group: groupId,
+    topicId: () => deps.topicIds.of(topic),
     async readCommit() {
       const [answer] = await admin.use(connected => connected.fetchOffsets({ groupId, topics: [topic] }))
       const { offset, metadata } = own(answer?.partitions)

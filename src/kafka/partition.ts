@@ -48,6 +48,8 @@ export function createPartition(deps: PartitionDeps): Partition {
   /** A `next` that a batch did not begin at: asked for once more, then taken as it comes (kafkajs skips control records). */
   let doubted: number | undefined
   let highWatermark: number | undefined
+  /** The topic that batches come from. */
+  let topicId: string | undefined
   let inHand: Promise<void> | undefined
   let probing: Promise<void> | undefined
 
@@ -76,6 +78,7 @@ export function createPartition(deps: PartitionDeps): Partition {
   async function own(): Promise<void> {
     for (let waitMs = RETRY_MS; !revoked; waitMs = Math.min(2 * waitMs, MAX_RETRY_MS)) {
       try {
+        topicId = await control.topicId()
         const assigned = await deps.handler.assigned(control)
         if (revoked) assigned.revoked()
         else owner = assigned
@@ -88,6 +91,19 @@ export function createPartition(deps: PartitionDeps): Partition {
     }
   }
 
+  async function learnTopic(): Promise<void> {
+    for (;;) {
+      try {
+        topicId = await control.topicId()
+        return
+      } catch {
+        // Gone, or Kafka is away: what was fetched waits until it can be told whose it is.
+        await delay(RETRY_MS)
+        if (revoked || deps.closing()) return
+      }
+    }
+  }
+
   async function take(payload: EachBatchPayload): Promise<void> {
     if (!owner) await alive(owned, payload)
     if (probing) await alive(probing, payload)
@@ -95,8 +111,13 @@ export function createPartition(deps: PartitionDeps): Partition {
     const stale = () => revoked || deps.closing() || seeks !== seeksBefore || !payload.isRunning() || payload.isStale()
     if (!owner || stale()) return
     const { batch } = payload
+    // Asked after the fetch: where the id is still the same, the records are of the same topic.
+    const before = topicId
+    await alive(learnTopic(), payload)
+    if (stale()) return
+    const anew = topicId !== before
     let afterLoss = false
-    if (next !== undefined && fetchedOffset(batch) !== next) {
+    if (!anew && next !== undefined && fetchedOffset(batch) !== next) {
       if (doubted !== next) {
         doubted = next
         deps.control.seek(next)
@@ -108,7 +129,7 @@ export function createPartition(deps: PartitionDeps): Partition {
     const lastOffset = Number(batch.lastOffset())
     const records = batch.messages.map(toRecord)
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
-    await owner.batch({ records, highWatermark, lastOffset, afterLoss }, beat)
+    await owner.batch({ records, highWatermark, lastOffset, afterLoss, anew }, beat)
     // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
     if (stale()) return
     next = lastOffset + 1

@@ -24,6 +24,7 @@ export async function consumePartition(
     topic,
     partition: number,
     group: GROUP,
+    topicId: async () => undefined,
     readCommit: async () => partition.commit,
     commit: async commit => {
       partition.commit = commit

@@ -247,6 +247,7 @@ async function runOn(edges: Edge[], under: LogUnderTest, seed: number, steps: nu
         topic: partition.topic,
         partition: 0,
         group: 'g',
+        topicId: async () => undefined,
         readCommit: async () => partition.commit,
         commit: async commit => {
           if (this.generation !== partition.generation) throw new Error('fenced by the group')

@@ -12,7 +12,7 @@ const LAYERS = [
   ['main'],
   ['gateway', 'check'],
   ENDS,
-  ['relay', 'owner', 'hub', 'channel', 'known', 'replay', 'refill', 'proof', 'inbound', 'replies'],
+  ['relay', 'owner', 'incarnation', 'hub', 'channel', 'known', 'replay', 'refill', 'proof', 'inbound', 'replies'],
   ['routes', 'topics', 'template', 'auth'],
   ['message', 'reply', 'ports', 'errors', 'metrics', 'config']
 ]

@@ -9,6 +9,8 @@ import type { Beat, Chunk, Commit, KafkaRecord, PartitionControl, PartitionOwner
 import { away, countOf, createServer, createWriter, type Server, SOURCE, silent } from '../support/flows.ts'
 
 const HOUR = 3_600_000
+const TOPIC = '0f0e0d0c0b0a09080706050403020100'
+const OTHER_TOPIC = 'f0e0d0c0b0a090807060504030201000'
 const ADOPTED = 'baton:i1'
 const MINTED = /^baton:i[0-9a-f]{12}$/
 
@@ -16,6 +18,7 @@ const MINTED = /^baton:i[0-9a-f]{12}$/
 interface Partition {
   records: KafkaRecord[]
   commit: Commit | null
+  topicId: string | undefined
   earliest: number
   /** Where the next fetch begins. */
   next: number
@@ -39,6 +42,7 @@ function createPartition(count: number, commit: Commit | null = null): Partition
   const partition: Partition = {
     records,
     commit,
+    topicId: undefined,
     earliest: 0,
     next: commit?.offset ?? 0,
     calls: [],
@@ -46,6 +50,7 @@ function createPartition(count: number, commit: Commit | null = null): Partition
       topic: 't',
       partition: 0,
       group: 'g',
+      topicId: async () => partition.topicId,
       readCommit: async () => partition.commit,
       async commit(commit) {
         partition.calls.push(`commit ${commit.offset}`)
@@ -248,6 +253,51 @@ describe('the incarnation', () => {
     await consume(owner, partition)
     assert.deepEqual(await bodies(), ['6', '7', '8', '9'])
   })
+
+  for (const { what, topicId, startFrom, first, kind } of [
+    { what: 'another topic, all of which is news', topicId: OTHER_TOPIC, startFrom: 'latest', first: 0, kind: 'l' },
+    { what: 'the same topic, after the fence', topicId: TOPIC, startFrom: 'latest', first: 4, kind: 'i' },
+    {
+      what: 'a topic that Kafka tells no id of, after the fence',
+      topicId: undefined,
+      startFrom: 'latest',
+      first: 4,
+      kind: 'i'
+    }
+  ] as const) {
+    test(`of a partition whose commit is gone is minted for ${what}`, async () => {
+      const server = createServer()
+      await createWriter(server, `g/t/0~i0123456789ab${TOPIC.slice(-8)}`)('a', ['old'], { offset: 3 })
+      const partition = createPartition(8)
+      partition.topicId = topicId
+      const { owner, bodies } = await setUp({ server, partition, startFrom })
+      assert.match(
+        partition.commit?.metadata ?? '',
+        new RegExp(`^baton:${kind}[0-9a-f]{12}${topicId?.slice(-8) ?? ''}$`)
+      )
+      await consume(owner, partition)
+      assert.deepEqual(await bodies(), ['old', ...numbers(first, 8)])
+    })
+  }
+
+  for (const { what, consumed, kind } of [
+    { what: 'as nothing was missed where the old topic was consumed to its end', consumed: 5, kind: 'i' },
+    { what: 'after a loss where the old topic was not', consumed: 4, kind: 'l' }
+  ]) {
+    test(`is minted anew for a topic made anew, ${what}`, async () => {
+      const partition = createPartition(5)
+      partition.topicId = TOPIC
+      const { owner, bodies } = await setUp({ partition })
+      await fetch(owner, partition, consumed)
+      partition.topicId = OTHER_TOPIC
+      partition.records = createPartition(9).records
+      const anew = { records: partition.records.slice(5), highWatermark: 9, lastOffset: 8, anew: true }
+      await owner.batch(anew, beatOf(partition))
+      assert.match(partition.commit?.metadata ?? '', new RegExp(`^baton:${kind}[0-9a-f]{12}${OTHER_TOPIC.slice(-8)}$`))
+      await consume(owner, partition)
+      assert.deepEqual(await bodies(), [...numbers(0, consumed), ...numbers(0, 9)])
+    })
+  }
 
   test('is read again when the partition goes back, and not by its owner', async () => {
     const partition = createPartition(6)

@@ -57,6 +57,7 @@ async function setUp(deadLetter: DeadLetter['send'] = async () => undefined, top
     topic,
     partition: 0,
     group: 'a group/of ours',
+    topicId: async () => undefined,
     readCommit: async () => commit,
     commit: async stored => {
       commit = stored
