@@ -28,6 +28,8 @@ export function createServer() {
   let memory = createMemoryLog()
   /** Those written, in order. */
   const chunks: Chunk[] = []
+  /** What was forgotten, and after how many chunks. */
+  let forgotten: { after: number; sources: string[] }[] = []
   const links: ReturnType<typeof createLink>[] = []
 
   async function append(chunk: Chunk): Promise<Appended> {
@@ -38,7 +40,10 @@ export function createServer() {
 
   const log: ChannelLog = {
     append,
-    forget: sources => memory.log.forget(sources),
+    async forget(sources) {
+      forgotten.push({ after: chunks.length, sources })
+      await memory.log.forget(sources)
+    },
     fences: () => memory.log.fences(),
     claim: group => memory.log.claim(group),
     read: (channel, last) => memory.log.read(channel, last),
@@ -59,8 +64,14 @@ export function createServer() {
 
     /** The state after so many chunks; 0: wiped. Links are connected again, and nobody is told. */
     async goBack(count: number): Promise<void> {
-      memory = createMemoryLog()
-      for (const chunk of chunks.splice(0).slice(0, count)) await append(chunk)
+      const earlier = createMemoryLog()
+      chunks.splice(count)
+      forgotten = forgotten.filter(({ after }) => after < count)
+      for (const [index, chunk] of chunks.entries()) {
+        for (const { after, sources } of forgotten) if (after === index) await earlier.log.forget(sources)
+        await earlier.log.append(chunk)
+      }
+      memory = earlier
       await nextTurn()
       for (const link of links) await link.connect(memory.createFeed())
     }

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import type { Commit, KafkaRecord, PartitionControl, PartitionHandler } from '../../../src/ports.ts'
+import type { Random, Shape } from './random.ts'
+import { type Fate, type Tap, TIMED_OUT } from './tap.ts'
+
+export const GROUP = 'g'
+/** The timestamp of a transaction marker: kafkajs never shows it (I4). */
+const CONTROL = -1
+const FENCED = new Error('fenced by the group')
+
+/** A partition as Kafka would keep it. */
+export interface Partition {
+  topic: string
+  number: number
+  /** From `earliest` on. */
+  records: KafkaRecord[]
+  earliest: number
+  commit: Commit | null
+  /** Of the group: commits of an older one are refused. */
+  generation: number
+}
+
+export function createPartition(topic: string, number: number): Partition {
+  return { topic, number, records: [], earliest: 0, commit: null, generation: 0 }
+}
+
+export const endOf = ({ earliest, records }: Partition): number => earliest + records.length
+
+export function addRecord(partition: Partition, key: string, value: string, flags: string[] = []): void {
+  partition.records.push({
+    offset: endOf(partition),
+    timestampMs: Date.now(),
+    key: Buffer.from(key),
+    value: Buffer.from(value),
+    headers: flags.map(flag => [flag, Buffer.of()])
+  })
+}
+
+export function addControl(partition: Partition): void {
+  const offset = endOf(partition)
+  partition.records.push({ offset, timestampMs: CONTROL, key: null, value: null, headers: [] })
+}
+
+const isShown = ({ timestampMs }: KafkaRecord): boolean => timestampMs !== CONTROL
+
+/** The last offset that a consumer gets to see; −1: none. */
+export const lastShown = ({ records }: Partition): number => records.findLast(isShown)?.offset ?? -1
+
+export interface ConsumerDeps {
+  /** Its own. */
+  relay: PartitionHandler
+  tap: Tap
+  random: Random
+  shape: Shape
+}
+
+export type Consumer = Awaited<ReturnType<typeof createConsumer>>
+
+/** A member of the group that was just assigned the partition; the one before it is a zombie from here on (I2). */
+export async function createConsumer(partition: Partition, { relay, tap, random, shape }: ConsumerDeps) {
+  const generation = ++partition.generation
+  let position = partition.commit?.offset ?? 0
+  let sought = false
+  let refilling = false
+
+  const control: PartitionControl = {
+    topic: partition.topic,
+    partition: partition.number,
+    group: GROUP,
+    topicId: async () => undefined,
+    readCommit: async () => partition.commit,
+    async commit(commit) {
+      if (generation !== partition.generation) throw FENCED
+      partition.commit = commit
+    },
+    bounds: async () => ({ earliest: partition.earliest, latest: endOf(partition) }),
+    async offsetAt(timestampMs) {
+      refilling = true
+      return partition.records.find(record => record.timestampMs >= timestampMs)?.offset ?? endOf(partition)
+    },
+    seek(offset) {
+      if (refilling) assertBounded(offset)
+      refilling = false
+      position = offset
+      sought = true
+    }
+  }
+
+  /** I9: live waits behind the refill, so it is bounded. */
+  function assertBounded(offset: number): void {
+    const { maxRecords, maxAgeMs } = shape.refill
+    const reach = (partition.commit?.offset ?? 0) - offset
+    const oldest = partition.records.find(record => record.offset >= offset && isShown(record))
+    const ageMs = Date.now() - (oldest?.timestampMs ?? Number.POSITIVE_INFINITY)
+    assert.ok(reach <= maxRecords, `a refill goes back by ${reach} records, the bound is ${maxRecords}`)
+    assert.ok(reach <= 0 || ageMs <= maxAgeMs, `a refill goes back by ${ageMs} ms, the bound is ${maxAgeMs}`)
+  }
+
+  const owner = await relay.assigned(control)
+
+  return {
+    partition,
+    get position() {
+      return position
+    },
+    /** One fetch; an idle partition is probed instead (I3). @param fate of its append. */
+    async step(fate?: Fate): Promise<void> {
+      // Out of range: kafkajs goes on at the first retained record.
+      if (position < partition.earliest || position > endOf(partition)) position = partition.earliest
+      const from = position - partition.earliest
+      const fetched = partition.records.slice(from, from + 1 + random(6))
+      const lastOffset = fetched.at(-1)?.offset
+      if (lastOffset === undefined) return owner.probe()
+      const records = fetched.filter(isShown)
+      sought = false
+      if (records.length > 0) {
+        const beat = { heartbeat: async () => undefined, stale: () => sought }
+        tap.meet(fate)
+        try {
+          await owner.batch({ records, highWatermark: endOf(partition), lastOffset }, beat)
+        } catch (error) {
+          // kafkajs fetches again what was not resolved.
+          if (error === TIMED_OUT || error === FENCED) return
+          throw error
+        } finally {
+          tap.meet(undefined)
+        }
+      }
+      if (!sought) position = lastOffset + 1
+    },
+    /** Commits what may be committed, as the consumer's timer does. */
+    commit(): void {
+      const commit = owner.committable()
+      if (!commit || generation !== partition.generation) return
+      partition.commit = commit
+      owner.committed(commit)
+    }
+  }
+}

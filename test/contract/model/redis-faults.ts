@@ -1,0 +1,42 @@
+import { CHANNELS } from './edge.ts'
+import type { Happenings } from './happening.ts'
+
+/** What Redis loses. */
+export const REDIS_FAULTS = {
+  // I3, I5: a failover loses the tail.
+  replicaLagged: {
+    weight: 3,
+    async happen(world) {
+      if (world.remembered) return false
+      await world.server.remember()
+      world.remembered = true
+      return true
+    }
+  },
+  failedOver: {
+    weight: 4,
+    async happen(world) {
+      if (!world.remembered) return false
+      await world.server.goBack()
+      world.remembered = false
+      for (const edge of world.edges) if (edge.hears !== 'nothing') edge.reconnect(world.random(2) === 0)
+      return true
+    }
+  },
+  // I9
+  wiped: {
+    weight: 1,
+    async happen(world) {
+      await world.server.wipe()
+      world.remembered = false
+    }
+  },
+  // A channel that nobody wrote to for days; everyone has seen all of it.
+  expired: {
+    weight: 1,
+    async happen(world) {
+      await world.heal()
+      await world.server.expire(world.anyOf(CHANNELS) as string)
+    }
+  }
+} satisfies Happenings
