@@ -42,7 +42,8 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   const holds = new Set<Hold>()
   let head: Head = {}
   let held: Buffer[] | undefined = []
-  let heldOverflowed = false
+  /** More was lost, or came and could not be held, after what is being read or compared: it must be read once more. */
+  let stale = false
   let gap: Gap | undefined
   let plainCount = 0
   let closed = false
@@ -77,10 +78,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   function release(): void {
     const payloads = held ?? []
     held = undefined
-    if (heldOverflowed) {
-      heldOverflowed = false
-      heal()
-    }
+    if (stale) heal()
     for (const payload of payloads) take(payload)
   }
 
@@ -91,7 +89,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       if (held.length < HELD_LIMIT) held.push(payload)
       else {
         held.length = 0
-        heldOverflowed = true
+        stale = true
       }
       return
     }
@@ -148,6 +146,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   /** @param brought what did not follow. @param missing how many entries the hole is long, where that is known. */
   function heal(brought?: Message, missing?: number): void {
     held ??= []
+    stale = false
     metrics.heals.inc()
     settled = mend(brought, missing)
   }
@@ -192,7 +191,11 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
 
     /** After a link event, until `check`: a message that seems to follow may follow what Redis has lost. */
     doubt(): void {
-      if (held || closed) return
+      if (closed) return
+      if (held) {
+        stale = true
+        return
+      }
       held = []
       compared = Promise.withResolvers()
       settled = compared.promise

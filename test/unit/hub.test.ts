@@ -138,6 +138,26 @@ describe('a hole', () => {
     await waitFor(() => reader.bodies.length === 1, { what: 'the message' })
   })
 
+  test('is healed where the link was lost once more while the log was being read', async () => {
+    const { server, write, edge } = await setUp()
+    const reader = await edge.read('a')
+    const { read } = server.log
+    edge.feed.deaf = true
+    await write('a', ['1'])
+    server.log.read = async (channel, last) => {
+      server.log.read = read
+      const snapshot = await read(channel, last)
+      edge.feed.deaf = true
+      await write('a', ['2'])
+      edge.feed.restore()
+      await nextTurn()
+      return snapshot
+    }
+    edge.feed.restore()
+    await waitFor(() => reader.bodies.length === 2, { what: 'the messages' })
+    assert.deepEqual([reader.bodies, reader.gaps], [['1', '2'], []])
+  })
+
   test('is found by the sweep where no link noticed it', async t => {
     const { server, write } = await setUp()
     const edge = await createEdge(server, { sweepIntervalMs: 10 })
