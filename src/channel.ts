@@ -153,8 +153,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
 
   async function mend(brought?: Message, missing?: number): Promise<void> {
     let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
-    const first = snapshot?.entries[0]?.position
-    const reaches = first?.epoch === head.position?.epoch && (first?.seq ?? 0) <= (head.position?.seq ?? 0)
+    const reaches = snapshot?.entries.some(entry => sameHead(entry, head))
     if (missing !== undefined && !reaches) snapshot = await readUntilDone()
     if (!snapshot) return
     tell(missingSince(head, snapshot, known))

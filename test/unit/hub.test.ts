@@ -370,6 +370,20 @@ describe('what Redis lost and got again', () => {
     assert.deepEqual([reader.bodies, reader.gaps], [['0', '1', 'other', 'another'], []])
   })
 
+  test('may have been followed by more of something else, and nothing is missing where the whole log shows it', async () => {
+    const { server, write, edge } = await setUp()
+    const writeOther = createWriter(server, 'g/t/1~i1')
+    await writeOther('a', ['other'])
+    const reader = await edge.read('a')
+    for (let n = 0; n < 30; n++) await write('a', [`${n}`])
+    await server.goBack(30)
+    edge.feed.deaf = true
+    await writeOther('a', ['1', '2'])
+    edge.feed.deaf = false
+    await writeOther('a', ['3'])
+    assert.deepEqual([reader.bodies.slice(30), reader.gaps], [['1', '2', '3'], []])
+  })
+
   test('of a source that is consumed anew is news', async () => {
     const { server, write, edge } = await setUp()
     const reader = await edge.read('a')
