@@ -17,6 +17,8 @@ export interface Replica {
   kill(): Promise<void>
   /** SIGTERM. @throws unless it closes in time. */
   stop(): Promise<void>
+  /** Sets its clock: an hour ahead, then an hour behind, then right. */
+  moveClock(): void
   /** The most memory that one of its lives held. Bytes. */
   peakBytes(): number
   /** What it logged at warn and above, in all its lives. */
@@ -32,6 +34,7 @@ export interface ReplicaOptions {
   config: Record<string, unknown>
 }
 
+const CLOCK = new URL('clock.ts', import.meta.url).href
 const WARN = 40
 const SAMPLE_MS = 250
 
@@ -64,7 +67,7 @@ export function createReplica({ name, port, roles, config }: ReplicaOptions): Re
       return baton
     },
     async start(ready = true) {
-      const env = { NODE_COMPILE_CACHE: join(cacheFolder(), 'node') }
+      const env = { NODE_COMPILE_CACHE: join(cacheFolder(), 'node'), NODE_OPTIONS: `--import ${CLOCK}` }
       lives.push(await startBaton({ config: { ...config, roles }, port, ready, env }))
       clearInterval(sampling)
       sampling = setInterval(sample, SAMPLE_MS).unref()
@@ -78,6 +81,7 @@ export function createReplica({ name, port, roles, config }: ReplicaOptions): Re
       sample()
       assert.deepEqual(await replica.baton.stop(), { code: 0, signal: null }, `${name}: ${replica.baton.logs}`)
     },
+    moveClock: () => process.kill(replica.baton.pid, 'SIGWINCH'),
     peakBytes: () => peakKiB * 1024,
     troubles: () =>
       lives.flatMap(({ logs }) => logs.split('\n')).filter(line => Number(/^\{"level":(\d+)/.exec(line)?.[1]) >= WARN),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Message } from 'kafkajs'
 import type { Scenario } from '../scenario.ts'
 
-// Records that no route can take, and records of another time. The clock of the machine itself is not moved.
+// Records that no route can take, records of another time, and replicas whose clocks are wrong. The clocks of Kafka and Redis are not moved.
 
 const ALL = 'Every client has every record, once and in order, and is told of no gap.'
 const HOUR_MS = 3_600_000
@@ -41,6 +41,19 @@ export const recordScenarios: Scenario[] = [
       const dead = await kafka.consumeAll(DEAD_LETTER, count)
       const coordinates = dead.map(({ headers }) => `${headers?.['baton-partition']}/${headers?.['baton-offset']}`)
       assert.equal(new Set(coordinates).size, count)
+    }
+  },
+  {
+    name: 'clock-moved',
+    about: 'The clock of one replica after the other is set an hour ahead, then an hour behind, then right.',
+    expects: ALL,
+    stage: { senders: 'all' },
+    async run(stage) {
+      for (let move = 0; move < 3; move++)
+        for (const replica of stage.replicas) {
+          replica.moveClock()
+          await stage.goesOn(stage.pick(500, 50))
+        }
     }
   },
   {
