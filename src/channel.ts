@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createKnown } from './known.ts'
-import { type Delivery, decodeMessage, followsLoss, type Gap, keyOf, type Message } from './message.ts'
+import { type Coverage, type Delivery, decodeMessage, followsLoss, type Gap, keyOf, type Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
 import { addGap, missingSince, sameHead } from './proof.ts'
@@ -44,6 +44,8 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   let held: Buffer[] | undefined = []
   /** More was lost, or came and could not be held, after what is being read or compared: it must be read once more. */
   let stale = false
+  /** The link was lost since it was last compared. While it is there, nothing that Redis loses is missed here. */
+  let deaf = false
   let gap: Gap | undefined
   let plainCount = 0
   let closed = false
@@ -152,11 +154,13 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   }
 
   async function mend(brought?: Message, missing?: number): Promise<void> {
+    const wasDeaf = deaf
+    deaf = false
     let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
     const reaches = snapshot?.entries.some(entry => sameHead(entry, head))
     if (missing !== undefined && !reaches) snapshot = await readUntilDone()
     if (!snapshot) return
-    tell(missingSince(head, snapshot, known))
+    tell(missingSince(head, snapshot, known.vector, wasDeaf && known.mayLack(snapshot)))
     // A body too long for the log is not lost when the bus has brought it.
     const fromBus = new Map<string, Message>()
     if (snapshot.entries.some(({ omitted }) => omitted)) {
@@ -168,6 +172,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       if (known.isFresh(entry)) accept((entry.omitted && fromBus.get(keyOf(entry))) || entry)
     }
     // What the log holds no more was told as missing: it is no news any more, should the bus bring it late.
+    known.takeFences(snapshot, !wasDeaf)
     known.takeAll(snapshot.head)
     head = snapshot.head
     release()
@@ -191,20 +196,27 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     /** After a link event, until `check`: a message that seems to follow may follow what Redis has lost. */
     doubt(): void {
       if (closed) return
-      if (held) {
-        stale = true
-        return
-      }
+      deaf = true
+      stale = held !== undefined
+      if (stale) return
       held = []
       compared = Promise.withResolvers()
       settled = compared.promise
     },
 
+    /** To be compared only once it is known what Redis lost. */
+    awaitsRefill: (coverage: Coverage): boolean => compared !== undefined && known.awaitsRefill(coverage),
+
     /** Compares with what Redis says (after a link event, and by the slow sweep); heals when it differs. */
-    check(now: Head): void {
+    check(now: Head, coverage: Coverage): void {
       if (closed || (held && !compared)) return
-      if (!sameHead(now, head)) heal()
-      else if (compared) release()
+      // Of a room without a message its position tells nothing.
+      const isSame = sameHead(now, head) && (now.position !== undefined || !deaf || !known.mayLack(coverage))
+      if (isSame) {
+        deaf = stale
+        known.takeFences(coverage, true)
+        if (compared) release()
+      } else heal()
       compared?.resolve()
       compared = undefined
     },

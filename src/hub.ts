@@ -5,6 +5,7 @@ import { BatonError } from './errors.ts'
 import type { Gap } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { ChannelFeed, ChannelLog, CreateAudience, FeedListener } from './ports.ts'
+import { REFILL_POLL_MS } from './refill.ts'
 import { replayInto, type Start } from './replay.ts'
 import type { Place } from './routes.ts'
 
@@ -84,18 +85,29 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
     channel.close()
   }
 
-  /** Compare first, read only what differs. Redis being away is waited out: a link event must not be forgotten. */
-  async function compare(names: string[]): Promise<void> {
+  /**
+   * Compare first, read only what differs. Redis being away is waited out: a link event must not be forgotten. A wiped one that
+   * is not being filled again yet is waited for as long as a resume waits for it.
+   */
+  async function compare(names: string[], until = Date.now() + options.resumeTimeoutMs): Promise<void> {
+    const later: string[] = []
     for (let from = 0; from < names.length && !closed; ) {
       const batch = names.slice(from, from + COMPARE_BATCH)
       try {
-        const heads = await log.heads(batch)
-        for (const [i, head] of heads.entries()) channels.get(batch[i] as string)?.channel.check(head)
+        const { heads, ...coverage } = await log.heads(batch)
+        for (const [i, head] of heads.entries()) {
+          const { channel } = channels.get(batch[i] as string) ?? {}
+          if (channel?.awaitsRefill(coverage) && Date.now() < until) later.push(channel.name)
+          else channel?.check(head, coverage)
+        }
         from += COMPARE_BATCH
       } catch {
         await delay(COMPARE_RETRY_MS)
       }
     }
+    if (later.length === 0) return
+    await delay(REFILL_POLL_MS)
+    await compare(later, until)
   }
 
   return {

@@ -9,7 +9,7 @@ const MARKED = /[a-z][0-9a-f]{12}([0-9a-f]{8})$/
 const MARK_CHARS = 8
 
 /** An epoch or incarnation that was never used before. */
-export function token(kind: 'i' | typeof AFTER_LOSS | 'n' | 'r' | 'w'): string {
+export function token(kind: 'i' | typeof AFTER_LOSS | 'n' | 'r'): string {
   return kind + randomBytes(6).toString('hex')
 }
 

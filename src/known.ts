@@ -1,5 +1,6 @@
 import {
   type Coordinate,
+  type Coverage,
   encodeMessageId,
   isBeyond,
   type Message,
@@ -8,7 +9,8 @@ import {
   topicOf,
   type Vector
 } from './message.ts'
-import type { Head, Snapshot } from './ports.ts'
+import type { Head } from './ports.ts'
+import { isBelowFloor, unfilled } from './proof.ts'
 
 // What one channel knows, by source: V (I6), which tells news from what was delivered or there before (I1), and the part of it
 // that fed this very channel, which its message-ids name (I7).
@@ -26,10 +28,13 @@ export function createKnown(topics: ReadonlySet<string>) {
     return encodeMessageId(position, own, fed.size > 0 ? fed : vector)
   }
 
+  function awaitsRefill(coverage: Coverage): boolean {
+    const isUnfilled = unfilled(coverage)
+    return [...vector.keys()].some(isUnfilled)
+  }
+
   return {
     vector: vector as ReadonlyMap<string, number>,
-    /** Per source, its last entry here. */
-    fed: fed as ReadonlyMap<string, number>,
 
     isFresh: ({ coordinate }: Message): boolean => coordinate !== undefined && isBeyond(coordinate, vector),
     take: ({ source, offset }: Coordinate): void => take(source, offset),
@@ -39,9 +44,24 @@ export function createKnown(topics: ReadonlySet<string>) {
       for (const [source, offset] of own ?? []) take(source, offset)
     },
 
-    /** At a join V is the fence, so a refill never reaches a newcomer as news. */
-    takeFences({ fences }: Snapshot): void {
-      for (const [source, offset] of fences) if (topics.has(topicOf(source))) raise(vector, source, offset)
+    /**
+     * At a join V is the fence, so a refill never reaches a newcomer as news; and so it is once all up to it was delivered or told.
+     * @param heard true where the bus may still bring what Redis has lost for good (I9): that stays news.
+     */
+    takeFences({ fences, floors }: Coverage, heard = false): void {
+      for (const [source, offset] of fences) {
+        const floor = heard ? floors.get(source) : undefined
+        if (floor !== undefined && isBeyond({ source, offset: floor - 1 }, vector)) continue
+        if (isBeyond({ source, offset }, vector) && topics.has(topicOf(source))) vector.set(source, offset)
+      }
+    },
+
+    /** I9: Redis was wiped, and where the refill of some source begins is not known yet. */
+    awaitsRefill,
+
+    /** I9: what came after V may be lost for good. */
+    mayLack(coverage: Coverage): boolean {
+      return awaitsRefill(coverage) || isBelowFloor(coverage, vector, topics)
     },
 
     /** A resumed client knows this source: later message-ids name it too. */

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 // The envelope is what rides the bus and rests in the log: one header line, then the bytes of a
 // STOMP 1.2 frame from its first user header to the end of its body, so an edge copies, never re-encodes.
 
-/** Where a message stands in its channel. `seq` counts from 1 and has no holes within an epoch. */
+/** Where a message stands in its channel. `seq` counts from 1, the first message of all, and has no holes within an epoch. */
 export interface Position {
-  /** Names one unbroken history of the channel; `[A-Za-z0-9]{1,24}`. Begins with `w` when it was opened while a wiped log was being refilled. */
+  /** Names one unbroken history of the channel; `[A-Za-z0-9]{1,24}`. Begins with `n` where nothing of it was written twice (I5). */
   epoch: string
   seq: number
 }
@@ -20,6 +20,14 @@ export interface Coordinate {
 
 /** V of protocol.md: per source, the highest offset delivered (or known to be older than the join). */
 export type Vector = Map<string, number>
+
+/** How much of every source of the prefix Redis holds. */
+export interface Coverage {
+  /** source → last offset appended. */
+  fences: Vector
+  /** source → where it was begun again (I8, I9): after another loss, what lay before it is not brought again. Absent: all is. */
+  floors: Vector
+}
 
 /** What the relay hands to the log; the log adds the position. */
 export interface Entry {

@@ -95,7 +95,8 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     metadata = toMetadata(inc)
     // Asked first: what another owner mints from now on is not ours to forget.
     const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix))
-    await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
+    if (old.length > 0) await log.restart(source, start)
+    else await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
     await control.commit({ offset: start, metadata })
     acknowledged = start - 1
     again = -1
@@ -120,13 +121,6 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   function seek(offset: number): void {
     next = offset
     control.seek(offset)
-  }
-
-  /** All of it was lost or none: its token says which, also to channels that begin in it. */
-  function nextChunk(records: KafkaRecord[], from: number): KafkaRecord[] {
-    const chunk = records.slice(from, from + CHUNK_RECORDS)
-    const end = chunk.findIndex(({ offset }) => offset > again)
-    return end > 0 ? chunk.slice(0, end) : chunk
   }
 
   /** @returns false when the chunk was not written and the batch is over. */
@@ -162,7 +156,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   /** I3: Redis lost what it had acknowledged. Consume again from its fence; readers know duplicates by their coordinate. */
   function rewind(fence: number, expect: number, cause: 'rolled-back' | 'wiped'): void {
     again = Math.max(again, expect)
-    rewindToken = token(cause === 'wiped' ? 'w' : 'r')
+    rewindToken = token('r')
     acknowledged = fence
     seek(fence + 1)
     metrics.rewinds.inc({ cause })
@@ -183,7 +177,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
     if (earliest > commit.offset) return mintAfterLoss(earliest)
     const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
-    await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: token('w'), appends: [] })
+    await log.restart(source, start)
     await log.claim(control.group)
     rewind(start - 1, expect, 'wiped')
   }
@@ -200,7 +194,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       end = highWatermark
       for (let from = 0; from < records.length; ) {
         if (revoked || beat.stale()) return
-        const chunk = nextChunk(records, from)
+        const chunk = records.slice(from, from + CHUNK_RECORDS)
         from += chunk.length
         // I4: all its records, but no control records after them: a refill is not shown those, so the fence would stay behind.
         const upTo = (chunk.at(-1) as KafkaRecord).offset

@@ -1,4 +1,4 @@
-import type { Coordinate, Delivery, Message, Position, Vector } from './message.ts'
+import type { Coordinate, Coverage, Delivery, Message, Position, Vector } from './message.ts'
 
 // The promises between rooms. `kafka/`, `redis/` and `memory/` keep them; `stomp/` and `http/` use
 // them; one contract suite (test/contract) holds every implementation to the same words.
@@ -170,27 +170,30 @@ export interface Head {
   vector?: Vector
 }
 
-export interface Snapshot {
+export interface Snapshot extends Coverage {
   head: Head
   /** Oldest first. Fewer than asked for: the log has no more. */
   entries: Message[]
-  /** source → last offset appended, of every source of the prefix. */
-  fences: Vector
 }
 
 /** Fence, positions, logs and PUBLISH: everything of one call happens or nothing does. */
 export interface ChannelLog {
   /** @throws BatonError `REDIS_UNAVAILABLE` (retry with the same chunk: it may have been written, then it is skipped). */
   append(chunk: Chunk): Promise<Appended>
+  /**
+   * The source brings nothing from before `start`, neither that of an earlier incarnation (I8) nor what a wipe has lost (I9):
+   * where it has no fence, `start` becomes its floor and start − 1 its fence, at one moment.
+   */
+  restart(source: string, start: number): Promise<void>
   /** Forgets sources of an earlier incarnation (I8). */
   forget(sources: string[]): Promise<void>
   fences(): Promise<Vector>
   /** One consumer group fills a prefix: two would publish every record twice. @returns the group that asked first. */
   claim(group: string): Promise<string>
-  /** Head, the last `last` entries (default: all, 0: none) and the fences, read at one moment. One round trip. */
+  /** Head, the last `last` entries (default: all, 0: none), fences and floors, read at one moment. One round trip. */
   read(channel: string, last?: number): Promise<Snapshot>
-  /** Heads of many channels, in the order asked, one round trip. */
-  heads(channels: string[]): Promise<Head[]>
+  /** Heads of many channels, in the order asked, and fences and floors that are no younger. One round trip. */
+  heads(channels: string[]): Promise<Coverage & { heads: Head[] }>
   readonly ready: boolean
   start(): Promise<void>
   close(): Promise<void>

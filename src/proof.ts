@@ -1,4 +1,14 @@
-import { type Coordinate, type Gap, isBeyond, type Message, type ResumePoint, sourceTag } from './message.ts'
+import {
+  type Coordinate,
+  type Coverage,
+  type Gap,
+  isBeyond,
+  type Message,
+  type Position,
+  type ResumePoint,
+  sourceTag,
+  topicOf
+} from './message.ts'
 import type { Head, Snapshot } from './ports.ts'
 
 // What a log can show to be complete. Where it cannot, the hole is told: unknown is said, never guessed (I7).
@@ -30,27 +40,48 @@ export function addGap(one: Gap | undefined, other: Gap | undefined): Gap | unde
   return one === 'unknown' || other === 'unknown' ? 'unknown' : one + other
 }
 
-/** A channel that was born with this entry and not by a refill: nothing of it can have been missed. */
-export function bornWhole({ position }: Message): boolean {
-  return position?.seq === 1 && !position.epoch.startsWith('w')
+/** The log goes back to the first message of all. */
+export function isWhole({ entries: [oldest] }: Snapshot): boolean {
+  return oldest?.position?.seq === 1
 }
 
-/** What is delivered or was there before, by source, and the part of it that fed this very channel. */
-interface Known {
-  vector: ReadonlyMap<string, number>
-  fed: ReadonlyMap<string, number>
+/** Of every source that fed the log, the entry after what is known is there, or there is none. */
+export function reaches({ head, entries }: Snapshot, known: ReadonlyMap<string, number>): boolean {
+  const reached = new Set(entries.map(({ coordinate: c }) => (c && !isBeyond(c, known) ? c.source : '')))
+  return [...(head.vector ?? [])].every(
+    ([source, offset]) => !isBeyond({ source, offset }, known) || reached.has(source)
+  )
 }
 
-/** Nothing is missing: of every source that fed the log, the entry after what is known is there, or there is none. */
-function holdsAll({ head, entries, fences }: Snapshot, { vector, fed }: Known): boolean {
-  const sources = head.vector ?? new Map<string, number>()
-  const reached = new Set(entries.map(({ coordinate: c }) => (c && !isBeyond(c, vector) ? c.source : '')))
-  for (const [source, offset] of sources) {
-    if (isBeyond({ source, offset }, vector) && !reached.has(source)) return false
+/** I9: tells which sources Redis was wiped of and does not fill again yet, unless they gave way to a later incarnation. */
+export function unfilled({ fences }: Coverage): (source: string) => boolean {
+  let partitions: Set<string> | undefined
+  return source => {
+    if (fences.has(source)) return false
+    partitions ??= new Set([...fences.keys()].map(partitionOf))
+    return !partitions.has(partitionOf(source))
   }
-  if (!head.position?.epoch.startsWith('w')) return true
-  // A refill (I9) that came past what is known, and brought nothing of it, began after it.
-  return [...fed].every(([source, offset]) => sources.has(source) || (fences.get(source) ?? -1) < offset)
+}
+
+/** A source without its incarnation. */
+export function partitionOf(source: string): string {
+  return source.slice(0, source.lastIndexOf('~'))
+}
+
+/**
+ * I9: Redis was wiped, and its refill began after what is known of a source of these topics: what lay between is lost for good, and
+ * so are the earlier incarnations of one that is not known at all.
+ */
+export function isBelowFloor(
+  { floors }: Coverage,
+  known: ReadonlyMap<string, number>,
+  topics: ReadonlySet<string>,
+  concerns: (source: string) => boolean = () => true
+): boolean {
+  return [...floors].some(
+    ([source, floor]) =>
+      isBeyond({ source, offset: floor - 1 }, known) && topics.has(topicOf(source)) && concerns(source)
+  )
 }
 
 /** Positions count messages only where none was written twice: a rewind opens an epoch that is no `n` (I5). */
@@ -61,34 +92,46 @@ function countsSince(epoch: string | undefined, { head, entries }: Snapshot): bo
 /**
  * Healing: what is missing between a position and the log.
  * @param ours where the channel stood.
+ * @param known what it has, by source.
+ * @param lost true where Redis may have lost for good what came after that.
  */
-export function missingSince(ours: Head, snapshot: Snapshot, known: Known): Gap | undefined {
+export function missingSince(
+  ours: Head,
+  snapshot: Snapshot,
+  known: ReadonlyMap<string, number>,
+  lost: boolean
+): Gap | undefined {
   const { head, entries } = snapshot
   const { position, coordinate } = ours
-  const [oldest] = entries
-  if (sameHead(ours, head) || entries.some(entry => sameHead(ours, entry))) return undefined
-  if ((oldest && bornWhole(oldest)) || holdsAll(snapshot, known)) return undefined
+  if (position && [head, ...entries].some(each => sameHead(ours, each))) return undefined
+  if (!(lost && endedSince(position, head)) && (isWhole(snapshot) || reaches(snapshot, known))) return undefined
   const isThere = coordinate && coordinate.offset <= (head.vector?.get(coordinate.source) ?? -1)
   if (!position || !isThere || !countsSince(position.epoch, snapshot)) return 'unknown'
-  const missing = (oldest?.position?.seq ?? (head.position?.seq ?? 0) + 1) - position.seq - 1
+  const missing = (entries[0]?.position?.seq ?? (head.position?.seq ?? 0) + 1) - position.seq - 1
   return missing > 0 ? missing : 'unknown'
+}
+
+/** A wipe ends every epoch. */
+function endedSince(position: Position | undefined, { position: now }: Head): boolean {
+  return !position || position.epoch !== now?.epoch
 }
 
 /**
  * Resuming: what is missing between a client's position and the log.
  * @param at index of the entry the client's position names, −1 where the log has it no more.
  * @param known what the client has, by source.
+ * @param lost true where Redis may have lost for good what came after that.
  */
 export function missingFor(
   point: ResumePoint,
   snapshot: Snapshot,
   at: number,
-  known: ReadonlyMap<string, number>
+  known: ReadonlyMap<string, number>,
+  lost: boolean
 ): Gap | undefined {
   const { head, entries } = snapshot
   const theirs = point.position
   const ours = head.position
-  const [oldest] = entries
   if (at >= 0) {
     // What was written again is no news, and of the sources that the id leaves out that cannot be told.
     const rewound = entries.slice(at).some(({ position }) => position?.epoch !== theirs?.epoch)
@@ -102,12 +145,14 @@ export function missingFor(
   ) {
     return undefined
   }
+  if (lost && endedSince(theirs, head)) return 'unknown'
   if (!ours) return theirs ? 'unknown' : undefined
-  if (!theirs && oldest && bornWhole(oldest)) return undefined
+  if (!theirs && isWhole(snapshot)) return undefined
   // Of the sources that the id leaves out nothing is replayed either.
   if (!point.complete) return 'unknown'
-  if (holdsAll(snapshot, { vector: known, fed: theirs ? known : new Map() })) return undefined
-  if (!oldest?.position || !theirs || !countsSince(theirs.epoch, snapshot)) return 'unknown'
-  const missing = oldest.position.seq - theirs.seq - 1
+  if (reaches(snapshot, known)) return undefined
+  const oldest = entries[0]?.position
+  if (!oldest || !theirs || !countsSince(theirs.epoch, snapshot)) return 'unknown'
+  const missing = oldest.seq - theirs.seq - 1
   return missing > 0 ? missing : 'unknown'
 }

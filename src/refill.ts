@@ -3,11 +3,11 @@ import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
 import { parseMessageId, type ResumePoint, sourceTag, topicOf, type Vector } from './message.ts'
 import type { Snapshot } from './ports.ts'
-import { isAt } from './proof.ts'
+import { isAt, unfilled } from './proof.ts'
 
 // A Redis that lost what it held is filled again from Kafka. Until it holds what was seen before, nobody is resumed from it.
 
-const REFILL_POLL_MS = 200
+export const REFILL_POLL_MS = 200
 /** Entries read beyond, for what this replica has not got yet. */
 const READ_AHEAD = 64
 
@@ -59,16 +59,14 @@ function missedAtMost<Member>(channel: Channel<Member>, { position }: ResumePoin
 
 /** Covered: Redis is as far in every source as it was seen, or the source gave way to a later incarnation. */
 function compare(
-  { fences, head }: Snapshot,
+  snapshot: Snapshot,
   seen: Vector,
   point: ResumePoint | undefined,
   topics: ReadonlySet<string>
 ): 'covered' | 'behind' | 'unknown' {
-  const partitions = new Set([...fences.keys()].map(partitionOf))
-  const reached = (source: string, offset: number) => {
-    const fence = fences.get(source)
-    return fence === undefined ? partitions.has(partitionOf(source)) : fence >= offset
-  }
+  const { fences, head } = snapshot
+  const isUnfilled = unfilled(snapshot)
+  const reached = (source: string, offset: number) => !isUnfilled(source) && (fences.get(source) ?? offset) >= offset
   for (const [source, offset] of seen) if (!reached(source, offset)) return 'behind'
   if (!point) return 'covered'
   const byTag = new Map([...fences.keys(), ...seen.keys(), ...(head.vector?.keys() ?? [])].map(s => [sourceTag(s), s]))
@@ -81,9 +79,4 @@ function compare(
   // An unknown source is one of an earlier incarnation, unless nothing of its topic was filled again yet.
   const filled = new Set([...fences.keys()].map(topicOf))
   return state === 'unknown' && !topics.isSubsetOf(filled) ? 'behind' : state
-}
-
-/** A source without its incarnation. */
-function partitionOf(source: string): string {
-  return source.slice(0, source.lastIndexOf('~'))
 }

@@ -15,8 +15,8 @@ import {
   type Vector
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
-import type { Head, Snapshot } from './ports.ts'
-import { addGap, bornWhole, isAt, missingFor } from './proof.ts'
+import type { Snapshot } from './ports.ts'
+import { addGap, isAt, isBelowFloor, isWhole, missingFor, partitionOf } from './proof.ts'
 import { type CoveringContext, readCovering } from './refill.ts'
 import type { Place } from './routes.ts'
 
@@ -60,17 +60,18 @@ export async function replayInto<Member>(
   const hold = channel.hold()
   try {
     const { snapshot, covered } = await readCovering(channel, point, context)
-    const replay = point ? resumeFrom(snapshot, point, covered) : lastOf(snapshot, start.history ?? 0, channel.place)
+    const replay = point
+      ? resumeFrom(snapshot, point, covered, channel.place)
+      : lastOf(snapshot, start.history ?? 0, channel.place)
     await channel.audience.replay(member, replay.deliveries, signal)
-    let { head } = snapshot
+    let latest = snapshot
     for (let waits = 0; ; ) {
       const held = hold.deliveries.splice(0).filter(({ message }) => isFresh(message, replay.known))
       if (hold.overflowed) {
         // More came than may be held: the log has it, or shows that it has not.
         hold.overflowed = false
-        const latest = await context.read(channel.name)
+        latest = await context.read(channel.name)
         const more = following(latest, replay.known)
-        head = latest.head
         replay.gap = addGap(replay.gap, more.gap)
         await channel.audience.replay(member, more.deliveries, signal)
       } else if (held.length > 0) {
@@ -78,9 +79,9 @@ export async function replayInto<Member>(
           if (message.coordinate) raise(replay.known, message.coordinate.source, message.coordinate.offset)
         }
         await channel.audience.replay(member, held, signal)
-      } else if (isBehind(channel, head) && waits++ < MAX_BUS_WAITS) {
+      } else if (isBehind(channel, latest) && waits++ < MAX_BUS_WAITS) {
         // The log was ahead of the bus: live now, the member would get again what it was replayed.
-        if (waits === BUS_WAITS) channel.check(head)
+        if (waits === BUS_WAITS) channel.check(latest.head, latest)
         await delay(BUS_POLL_MS, undefined, { signal })
       } else break
     }
@@ -97,8 +98,8 @@ export async function replayInto<Member>(
 }
 
 /** The log held, when it was read, what the bus has not brought yet. */
-function isBehind<Member>({ vector }: Channel<Member>, { vector: logged = new Map() }: Head): boolean {
-  return [...logged].some(([source, offset]) => isBeyond({ source, offset }, vector))
+function isBehind<Member>({ vector }: Channel<Member>, { head }: Snapshot): boolean {
+  return [...(head.vector ?? [])].some(([source, offset]) => isBeyond({ source, offset }, vector))
 }
 
 interface Replay {
@@ -109,7 +110,7 @@ interface Replay {
 }
 
 /** I7: what is fresh by the client's V, and whether it is all there is. */
-function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): Replay {
+function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean, { topics }: Place): Replay {
   const { entries, head, fences } = snapshot
   const known: Vector = new Map()
   for (const source of [...fences.keys(), ...(head.vector?.keys() ?? [])]) {
@@ -117,11 +118,13 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): R
     if (offset !== undefined) known.set(source, offset)
   }
   const at = entries.findIndex(entry => isAt(entry, point))
-  const [oldest] = entries
-  const missing = missingFor(point, snapshot, at, known)
+  // The id of a room with messages names only sources that fed it.
+  const partitions = new Set([...known.keys(), ...(head.vector?.keys() ?? [])].map(partitionOf))
+  const concerns = (source: string) => !point.position || !point.complete || partitions.has(partitionOf(source))
+  const missing = missingFor(point, snapshot, at, known, isBelowFloor(snapshot, known, topics, concerns))
   // With the entry itself found, all after it is news, and all of a channel that had none; else an id that names not all its
   // sources cannot tell.
-  const hadNone = !point.position && oldest && bornWhole(oldest)
+  const hadNone = !point.position && isWhole(snapshot)
   let news = entries
   if (at >= 0) news = entries.slice(at + 1)
   else if (!point.complete && !hadNone) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
@@ -131,12 +134,8 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean): R
 /** What came since `known`, when more came than was held. */
 function following({ entries, fences }: Snapshot, known: Vector): Replay {
   const [oldest] = entries
-  return collect(
-    entries,
-    known,
-    fences,
-    oldest && isFresh(oldest, known) && oldest.position?.seq !== 1 ? 'unknown' : undefined
-  )
+  const isHole = oldest && isFresh(oldest, known) && oldest.position?.seq !== 1
+  return collect(entries, known, fences, isHole ? 'unknown' : undefined)
 }
 
 /**

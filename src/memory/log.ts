@@ -1,4 +1,4 @@
-import { type Coordinate, decodeMessage, envelopeHead, type Vector } from '../message.ts'
+import { type Coordinate, type Coverage, decodeMessage, envelopeHead, type Vector } from '../message.ts'
 import type { Append, Appended, ChannelFeed, ChannelLog, Chunk, Claims, Snapshot } from '../ports.ts'
 import { createBus } from './bus.ts'
 import { createMemoryClaims } from './claims.ts'
@@ -40,6 +40,7 @@ interface Logged {
 /** A log that lives as long as the process, and its bus. */
 export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = {}): MemoryLog {
   const fences: Vector = new Map()
+  const floors: Vector = new Map()
   /** The channel written longest ago comes first; `full` are those with entries. */
   const channels = new Map<string, Logged>()
   const full = new Set<Logged>()
@@ -83,10 +84,10 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
   }
 
   function open(token: string): Logged {
-    // Once positions were given up early, a new epoch cannot say that the channel was born with it (`w`, message.ts).
-    const epoch = forgotten ? `w${token.slice(1)}` : token
+    // Once positions were given up early, no first message can be taken for the first of all.
+    const seq = forgotten ? 1 : 0
     const coordinate = { source: '', offset: -1 }
-    return { epoch, seq: 0, coordinate, vector: new Map(), entries: [], bytes: 0, entriesEndMs: 0, endMs: 0 }
+    return { epoch: token, seq, coordinate, vector: new Map(), entries: [], bytes: 0, entriesEndMs: 0, endMs: 0 }
   }
 
   function keep(channel: Logged, envelope: Buffer, size: number): void {
@@ -137,8 +138,12 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
     return {
       head: channel ? { ...headOf(channel), vector: new Map(channel.vector) } : {},
       entries: entries.map(envelope => decodeMessage(envelope)),
-      fences: new Map(fences)
+      ...coverage()
     }
+  }
+
+  function coverage(): Coverage {
+    return { fences: new Map(fences), floors: new Map(floors) }
   }
 
   const log: ChannelLog = {
@@ -154,17 +159,26 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
       clearInterval(sweep)
     },
     append: async chunk => append(chunk),
+    async restart(source, start) {
+      if (fences.has(source)) return
+      floors.set(source, start)
+      fences.set(source, start - 1)
+    },
     async forget(sources) {
-      for (const source of sources) fences.delete(source)
+      for (const source of sources) {
+        fences.delete(source)
+        floors.delete(source)
+      }
     },
     fences: async () => new Map(fences),
     claim: async group => group,
     read: async (channel, last) => read(channel, last),
     async heads(names) {
-      return names.map(name => {
+      const heads = names.map(name => {
         const channel = find(name)
         return channel ? headOf(channel) : {}
       })
+      return { heads, ...coverage() }
     }
   }
   return { log, claims: createMemoryClaims(), createFeed: bus.createFeed }

@@ -1,12 +1,18 @@
 import type { Logger } from 'pino'
 import { BatonError } from '../errors.ts'
-import { type Coordinate, decodeMessage, type Vector } from '../message.ts'
+import { type Coordinate, type Coverage, decodeMessage, type Vector } from '../message.ts'
 import type { ChannelLog, Claims, Head } from '../ports.ts'
 import { createAppender, keysOf } from './append.ts'
 import { faultsOfLog } from './check.ts'
 import { createRedisClaims } from './claims.ts'
 import type { RedisOptions } from './client.ts'
 import { createLink } from './link.ts'
+
+const FLOOR = 'floor:'
+const RESTART = `#!lua
+if not redis.call('HGET', KEYS[1], ARGV[1]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+end`
 
 /** The log in Redis, and the claims on its connection. Every call is one round trip and fails at once while Redis is away. */
 export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): ChannelLog & { claims: Claims } {
@@ -24,12 +30,17 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
 
     append: chunk => link.ask(client => append(client, chunk)),
 
+    async restart(source, start) {
+      await link.ask(client => client.eval(RESTART, 1, keys.fence, source, start - 1, FLOOR + source, start))
+    },
+
     async forget(sources) {
-      if (sources.length > 0) await link.ask(client => client.hdel(keys.fence, ...sources))
+      const fields = sources.flatMap(source => [source, FLOOR + source])
+      if (fields.length > 0) await link.ask(client => client.hdel(keys.fence, ...fields))
     },
 
     async fences() {
-      return vectorOf(await link.ask(client => client.hgetall(keys.fence)))
+      return coverageOf(await link.ask(client => client.hgetall(keys.fence))).fences
     },
 
     async claim(group) {
@@ -47,17 +58,17 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
       return {
         head: head.position ? { ...head, vector: vectorOf(sources) } : head,
         entries: (envelopes ?? []).map(envelope => decodeMessage(envelope)),
-        fences: vectorOf(fences)
+        ...coverageOf(fences)
       }
     },
 
     async heads(channels) {
-      const all = await link.ask(client => {
-        const pipeline = client.pipeline()
+      const [fences, ...all] = await link.ask(client => {
+        const pipeline = client.pipeline().hgetall(keys.fence)
         for (const channel of channels) pipeline.hmget(keys.meta(channel), 'e', 's', 'c')
-        return replies<[Field, Field, Field][]>(pipeline.exec())
+        return replies<[Fields, ...[Field, Field, Field][]]>(pipeline.exec())
       })
-      return all.map(([e, s, c]) => headOf(e, s, c))
+      return { heads: all.map(([e, s, c]) => headOf(e, s, c)), ...coverageOf(fences) }
     }
   }
 }
@@ -73,6 +84,17 @@ async function replies<T>(executed: Promise<[Error | null, unknown][] | null>): 
     if (error) throw error
     return reply
   }) as T
+}
+
+/** No source begins as a floor does: a colon of its group is encoded. */
+function coverageOf(fields: Fields): Coverage {
+  const fences: Vector = new Map()
+  const floors: Vector = new Map()
+  for (const [source, offset] of vectorOf(fields)) {
+    if (source.startsWith(FLOOR)) floors.set(source.slice(FLOOR.length), offset)
+    else fences.set(source, offset)
+  }
+  return { fences, floors }
 }
 
 function vectorOf(fields: Fields): Vector {

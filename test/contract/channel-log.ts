@@ -137,11 +137,30 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
     assert.deepEqual(await log.append(chunk([], { expect: 7, upTo: 7 })), { behind: true, fence: undefined })
   })
 
+  it('I9: a refill gives a source that has no fence one, and its floor, until it is forgotten', async ({ log }) => {
+    await log.append(chunk([append('a', 7)]))
+    await log.restart(SOURCE, 3)
+    await log.restart(OTHER_SOURCE, 5)
+    await log.restart(OTHER_SOURCE, 6)
+    const fences = new Map([
+      [SOURCE, 7],
+      [OTHER_SOURCE, 4]
+    ])
+    assert.deepEqual(await log.fences(), fences)
+    const floors = new Map([[OTHER_SOURCE, 5]])
+    assert.deepEqual(await log.read('a', 0).then(({ head, ...rest }) => rest), { entries: [], fences, floors })
+    assert.deepEqual(await log.heads([]), { heads: [], fences, floors })
+    await log.forget([OTHER_SOURCE])
+    fences.delete(OTHER_SOURCE)
+    assert.deepEqual(await log.heads([]), { heads: [], fences, floors: new Map() })
+  })
+
   it('one record reaches many channels, and one channel may come twice in a chunk', async ({ log }) => {
     const rooms = Array.from({ length: 150 }, (_, i) => `room:${i}`)
     const appends = [...rooms.map(room => append(room, 0)), append('room:7', 1), append('room:7', 2)]
     assert.deepEqual(await log.append(chunk(appends)), { behind: false, fence: 2, skipped: 0 })
-    const heads = await log.heads([...rooms, 'room:none'])
+    const { heads, fences } = await log.heads([...rooms, 'room:none'])
+    assert.deepEqual(fences, new Map([[SOURCE, 2]]))
     assert.deepEqual(
       heads.map(({ position }) => position?.seq),
       [...rooms.map(room => (room === 'room:7' ? 3 : 1)), undefined]
@@ -252,8 +271,9 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
 
   it('a channel never written has no head and no entries', async ({ log }) => {
     await log.append(chunk([append('a', 0)]))
-    assert.deepEqual(await log.read('b'), { head: {}, entries: [], fences: new Map([[SOURCE, 0]]) })
-    assert.deepEqual(await log.heads([]), [])
+    const coverage = { fences: new Map([[SOURCE, 0]]), floors: new Map() }
+    assert.deepEqual(await log.read('b'), { head: {}, entries: [], ...coverage })
+    assert.deepEqual(await log.heads([]), { heads: [], ...coverage })
   })
 
   it('it is ready once started, not any more once closed, and closing twice does no harm', async ({ log }) => {

@@ -28,8 +28,8 @@ export function createServer() {
   let memory = createMemoryLog()
   /** Those written, in order. */
   const chunks: Chunk[] = []
-  /** What was forgotten, and after how many chunks. */
-  let forgotten: { after: number; sources: string[] }[] = []
+  /** What else was done to the log, and after how many chunks. */
+  let others: { after: number; act: (log: ChannelLog) => Promise<void> }[] = []
   const links: ReturnType<typeof createLink>[] = []
 
   async function append(chunk: Chunk): Promise<Appended> {
@@ -38,12 +38,15 @@ export function createServer() {
     return appended
   }
 
+  function act(act: (log: ChannelLog) => Promise<void>): Promise<void> {
+    others.push({ after: chunks.length, act })
+    return act(memory.log)
+  }
+
   const log: ChannelLog = {
     append,
-    async forget(sources) {
-      forgotten.push({ after: chunks.length, sources })
-      await memory.log.forget(sources)
-    },
+    restart: (source, start) => act(log => log.restart(source, start)),
+    forget: sources => act(log => log.forget(sources)),
     fences: () => memory.log.fences(),
     claim: group => memory.log.claim(group),
     read: (channel, last) => memory.log.read(channel, last),
@@ -66,9 +69,9 @@ export function createServer() {
     async goBack(count: number): Promise<void> {
       const earlier = createMemoryLog()
       chunks.splice(count)
-      forgotten = forgotten.filter(({ after }) => after < count)
+      others = others.filter(({ after }) => after < count)
       for (const [index, chunk] of chunks.entries()) {
-        for (const { after, sources } of forgotten) if (after === index) await earlier.log.forget(sources)
+        for (const { after, act } of others) if (after === index) await act(earlier.log)
         await earlier.log.append(chunk)
       }
       memory = earlier

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BatonError } from '../../src/errors.ts'
-import { away, countOf, createEdge, createServer, createWriter, Reader } from '../support/flows.ts'
+import { away, countOf, createEdge, createServer, createWriter, Reader, SOURCE } from '../support/flows.ts'
 import { waitFor } from '../support/wait.ts'
 
 const unavailable = ({ code }: BatonError) => code === 'REDIS_UNAVAILABLE'
@@ -280,15 +280,6 @@ describe('a hole', () => {
     assert.deepEqual(reader.bodies, ['3', '4'])
   })
 
-  test('over a wiped log is unknown, where the refill does not reach back to what was delivered', async () => {
-    const { server, write, edge } = await setUp()
-    const reader = await edge.read('a')
-    await write('a', ['0', '1', '2', '3', '4', '5'])
-    await server.goBack(0)
-    await write('a', ['7', '8'], { offset: 7, token: 'w1' })
-    assert.deepEqual([reader.bodies.slice(6), reader.gaps], [['7', '8'], [['7', 'unknown']]])
-  })
-
   test('of records that Kafka deleted before they were consumed is unknown, to who was there before', async () => {
     const { server, write, edge } = await setUp()
     const reader = await edge.read('a')
@@ -390,6 +381,80 @@ describe('what Redis lost and got again', () => {
     await write('a', ['0', '1', '2'])
     await createWriter(server, 'g/t/0~i2')('a', ['0', '1'])
     assert.deepEqual(reader.bodies, ['0', '1', '2', '0', '1'])
+  })
+})
+
+describe('a wiped Redis, whose refill does not bring all of it,', () => {
+  /** Two rooms that both have four messages, or none; then the link is lost and Redis wiped, and its refill begins at `floor`. */
+  async function wiped(floor: number | undefined, { resumeTimeoutMs = 0, empty = false, link = 'lost' } = {}) {
+    const server = createServer()
+    const write = createWriter(server)
+    const edge = await createEdge(server, { resumeTimeoutMs })
+    if (empty) await write('elsewhere', ['0', '1', '2', '3'])
+    const reader = await edge.read('a')
+    if (!empty) await write('a', ['0', '1', '2', '3'])
+    if (link === 'lost') edge.feed.deaf = true
+    await write('a', ['4', '5'])
+    await server.goBack(0)
+    if (floor !== undefined) await server.log.restart(SOURCE, floor)
+    if (link === 'lost') edge.feed.restore()
+    await nextTurn()
+    const told = async () => {
+      await write('a', ['9'], { offset: 9, token: 'n2' })
+      await waitFor(() => reader.bodies.includes('9'), { what: 'the message' })
+      return reader.gaps
+    }
+    return { server, told }
+  }
+
+  for (const room of ['with messages', 'without a message']) {
+    const empty = room === 'without a message'
+    test(`is told to a room ${room} whose link was lost, where more was lost than it knew`, async () => {
+      const { told } = await wiped(5, { empty })
+      assert.deepEqual(await told(), [['9', 'unknown']])
+    })
+
+    test(`is not told to a room ${room} that knew all that the refill does not bring`, async () => {
+      const { told } = await wiped(4, { empty })
+      assert.deepEqual(await told(), [])
+    })
+
+    test(`is not told to a room ${room} whose link stayed`, async () => {
+      const { told } = await wiped(6, { empty, link: 'stayed' })
+      assert.deepEqual(await told(), [])
+    })
+
+    test(`is waited for by a room ${room} until it is known what it does not bring`, async () => {
+      for (const [floor, gaps] of [
+        [4, []],
+        [5, [['9', 'unknown']]]
+      ] as const) {
+        const { server, told } = await wiped(undefined, { empty, resumeTimeoutMs: 10_000 })
+        await server.log.restart(SOURCE, floor)
+        assert.deepEqual(await told(), gaps)
+      }
+    })
+
+    test(`is unknown to a room ${room} where it does not begin in time`, async () => {
+      const { told } = await wiped(undefined, { empty })
+      assert.deepEqual(await told(), [['9', 'unknown']])
+    })
+  }
+
+  test('is not told to a quiet room that was compared after what it does not bring', async () => {
+    const { server, write, edge } = await setUp()
+    const reader = await edge.read('a')
+    await write('a', ['0'])
+    await write('elsewhere', ['1', '2', '3'])
+    edge.feed.restore()
+    await nextTurn()
+    edge.feed.deaf = true
+    await server.goBack(0)
+    await server.log.restart(SOURCE, 4)
+    edge.feed.restore()
+    await nextTurn()
+    await write('a', ['4'])
+    assert.deepEqual([reader.bodies, reader.gaps], [['0', '4'], []])
   })
 })
 

@@ -203,10 +203,39 @@ describe('a resume', () => {
     const it = await setUp()
     const [, second] = await idsOf(it, numbers(1, 3))
     await it.server.goBack(0)
-    await it.write('a', ['5', '6'], { offset: 4, token: 'w1' })
+    await it.server.log.restart(SOURCE, 4)
+    await it.write('a', ['5', '6'], { offset: 4, token: 'r1' })
     const resumed = await (await createEdge(it.server)).read('a', { after: second as string })
     assert.deepEqual([resumed.bodies, resumed.resumed, resumed.gap], [['5', '6'], false, 'unknown'])
     assert.deepEqual(resumed.gaps, [['5', 'unknown']])
+  })
+
+  test('of a room that had no message yet is unknown over a refill that does not reach back to its RECEIPT', async () => {
+    for (const [floor, resumed, gap] of [
+      [2, true, undefined],
+      [3, false, 'unknown']
+    ] as const) {
+      const { server, write, edge } = await setUp()
+      await write('elsewhere', ['0', '1'])
+      const { lastMessageId: after } = await edge.read('a')
+      await server.goBack(0)
+      await server.log.restart(SOURCE, floor)
+      const none = await edge.read('a', { after })
+      await write('a', ['3'], { offset: 3 })
+      const one = await (await createEdge(server)).read('a', { after })
+      assert.deepEqual([none.resumed, none.gap, one.bodies, one.resumed, one.gap], [resumed, gap, ['3'], resumed, gap])
+    }
+  })
+
+  test('over a refill takes no floor of a source that its room never had', async () => {
+    const it = await setUp()
+    const [, second] = await idsOf(it, numbers(1, 3))
+    await it.server.goBack(0)
+    await it.server.log.restart('g/t/1~i1', 50)
+    await it.server.log.restart(SOURCE, 1)
+    await it.write('a', numbers(2, 4), { offset: 1, again: 2, token: 'r1' })
+    const resumed = await (await createEdge(it.server)).read('a', { after: second as string })
+    assert.deepEqual([resumed.bodies, resumed.resumed], [['3', '4'], true])
   })
 
   test('over records that Kafka deleted before they were consumed is unknown, once', async () => {
@@ -456,14 +485,16 @@ describe('while Redis holds less than was seen', () => {
 
 /** A reader that takes the first replayed message, the last of two, only once it is ready. */
 async function replayingSlowly() {
-  const { write, edge } = await setUp()
+  const { server, write, edge } = await setUp()
+  const writeOther = createWriter(server, 'g/t/1~i1')
+  await writeOther('a', ['other'])
   await write('a', ['1', '2'])
   const slow = new Reader()
   const ready = Promise.withResolvers<void>()
   slow.ready = ready.promise
   const subscribing = edge.subscribe(slow, 'a', { history: 1 })
   await nextTurn()
-  return { write, slow, ready, subscribing }
+  return { server, write, writeOther, slow, ready, subscribing }
 }
 
 describe('a replay', () => {

@@ -18,7 +18,7 @@ import { type Edge, placeOf } from './edge.ts'
 import type { Tap, Write } from './tap.ts'
 
 /** What a client saw, in order. A RECEIPT stands after what was replayed before it; its `from` is where its SUBSCRIBE stands. */
-export type Event =
+export type Event = { step: number } & (
   | {
       kind: 'live' | 'replay'
       coordinate: Coordinate | undefined
@@ -28,6 +28,7 @@ export type Event =
     }
   | { kind: 'subscribe'; unknown: boolean; complete: boolean }
   | { kind: 'receipt'; gap: Gap | undefined; from: number; excused: boolean }
+)
 
 /** One that subscribes, leaves, and resumes as docs/stomp.md says. */
 export class Client {
@@ -55,9 +56,12 @@ export class Client {
   private judged = 0
   private liveYet = false
 
-  constructor(name: string, channel: string) {
+  private readonly stepNow: () => number
+
+  constructor(name: string, channel: string, stepNow: () => number) {
     this.name = name
     this.channel = channel
+    this.stepNow = stepNow
   }
 
   get isThere(): boolean {
@@ -96,7 +100,7 @@ export class Client {
   private async subscribe(edge: Edge, start: Start, signal: AbortSignal): Promise<void> {
     const from = this.events.length
     const complete = start.after === undefined || parseMessageId(start.after)?.complete === true
-    const subscribe: Event = { kind: 'subscribe', unknown: false, complete }
+    const subscribe: Event = { step: this.stepNow(), kind: 'subscribe', unknown: false, complete }
     this.events.push(subscribe)
     this.resuming = start.after
     this.edge = edge
@@ -115,7 +119,7 @@ export class Client {
         (from === 0 && this.behindSince < this.joinedAt) ||
         since.some(event => 'excused' in event && event.excused) ||
         this.excusedBy(edge.evidence(this.channel))
-      this.events.push({ kind: 'receipt', gap, from, excused })
+      this.events.push({ step: this.stepNow(), kind: 'receipt', gap, from, excused })
     } catch (error) {
       this.leave()
       if (signal.aborted) return
@@ -134,7 +138,7 @@ export class Client {
     const before = this.events.at(-1)
     const excused = this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
     this.judged = evidence.length
-    this.events.push({ kind, coordinate, body: bodyOf(message).toString(), gap, excused })
+    this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })
     this.last = id
     if (coordinate) raise(this.known, coordinate.source, coordinate.offset)
   }
@@ -144,7 +148,7 @@ export class Client {
     return evidence.slice(this.judged).some(snapshot => this.excuses(snapshot))
   }
 
-  private excuses({ head, entries, fences }: Snapshot): boolean {
+  private excuses({ head, entries, fences, floors }: Snapshot): boolean {
     const point = this.resuming === undefined ? undefined : parseMessageId(this.resuming)
     if (point) {
       const there = new Set([...(head.vector?.keys() ?? []), ...fences.keys()].map(sourceTag))
@@ -152,19 +156,20 @@ export class Client {
       if (!point.complete || [...point.vector.keys()].some(tag => !there.has(tag))) return true
     }
     // No message could carry what the edge has to tell: the next one tells it, also to who came meanwhile.
-    if (entries.at(-1)?.omitted !== false) return true
-    const [oldest] = entries
-    if (!head.position) return true
-    if (!point?.position && oldest?.position?.seq === 1 && !oldest.position.epoch.startsWith('w')) return false
-    // A wiped log was not filled again as far back as some source was seen.
-    const lost = this.writes.some(({ channel, source }) => channel === this.channel && !head.vector?.has(source))
-    if (lost && head.position.epoch.startsWith('w')) return true
-    const reaches = (source: string) =>
+    if (entries.at(-1)?.omitted === true) return true
+    // A wiped log is not filled again yet, or not as far back as some source was seen (I9).
+    const filled = new Set([...fences.keys()].map(partitionOf))
+    if (this.writes.some(({ source }) => !filled.has(partitionOf(source)))) return true
+    if ([...floors].some(([source, floor]) => isBeyond({ source, offset: floor - 1 }, this.known))) return true
+    if (!head.position) return point?.position !== undefined
+    if (!point?.position && entries[0]?.position?.seq === 1) return false
+    const reached = ([source, offset]: [string, number]) =>
+      !isBeyond({ source, offset }, this.known) ||
       entries.some(({ coordinate }) => coordinate?.source === source && !isBeyond(coordinate, this.known))
-    return ![...(head.vector ?? [])].every(
-      ([source, offset]) => !isBeyond({ source, offset }, this.known) || reaches(source)
-    )
+    return ![...(head.vector ?? [])].every(reached)
   }
 }
+
+const partitionOf = (source: string) => source.split('~')[0] as string
 
 const forever = new AbortController().signal

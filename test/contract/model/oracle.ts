@@ -166,22 +166,23 @@ function untold(events: Event[], owed: Missed[], all: Missed[], told: Told, coun
   for (const hole of unknown) {
     if (all.some(covers(hole))) told.unknown++
     else if (hole.excused) told.overCautious++
-    else faults.push(`was told gap:unknown at event ${hole.to} of ${events.length} although nothing was missed`)
+    else faults.push(`was told gap:unknown at step ${events[hole.to]?.step} although nothing was missed`)
   }
   const slots: Hole[] = []
   for (const hole of holes) {
     if (hole.missed === 'unknown') continue
-    if (hole.missed < 0) faults.push(`the RECEIPT says fewer than its messages at event ${hole.to}`)
+    if (hole.missed < 0) faults.push(`the RECEIPT says fewer than its messages at step ${events[hole.to]?.step}`)
     for (let n = 0; n < hole.missed; n++) slots.push(hole)
   }
   const open = counts ? unknown : holes
   const silent = owed.filter(miss => !open.some(hole => covers(hole)(miss)))
   for (const miss of unmatched(silent, slots, (miss, slot) => covers(slot)(miss)))
-    faults.push(`missed ${keyOf(miss.write)} and was told nothing`)
+    faults.push(`missed ${keyOf(miss.write)} of step ${miss.write.step} and was told nothing`)
   const connections = [...Map.groupBy(slots, ({ connection }) => connection).values()]
   const wrong = connections.flatMap(each => unmatched(each, all, (slot, miss) => covers(slot)(miss)))
   if (counts)
-    for (const hole of new Set(wrong)) faults.push(`was told gap:${hole.missed} at event ${hole.to}, which is too many`)
+    for (const hole of new Set(wrong))
+      faults.push(`was told gap:${hole.missed} at step ${events[hole.to]?.step}, which is too many`)
   told.exact += new Set(slots).size - new Set(wrong).size
   return faults
 }

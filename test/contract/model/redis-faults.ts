@@ -1,5 +1,6 @@
 import { CHANNELS } from './edge.ts'
 import type { Happenings } from './happening.ts'
+import { WIDE } from './random.ts'
 
 /** What Redis loses. */
 export const REDIS_FAULTS = {
@@ -19,16 +20,22 @@ export const REDIS_FAULTS = {
       if (!world.remembered) return false
       await world.server.goBack()
       world.remembered = false
+      world.rolledBack = true
       for (const edge of world.edges) if (edge.hears !== 'nothing') edge.reconnect(world.random(2) === 0)
       return true
     }
   },
-  // I9
+  // I9. Where a refill does not bring all, it brings what an edge lags behind, and what a failover has just lost is there again.
   wiped: {
     weight: 1,
     async happen(world) {
+      if (world.shape.refill.maxRecords !== WIDE) {
+        for (const edge of world.edges) if (edge.hears === 'late') edge.hear()
+        if (world.rolledBack) await world.kafka.consumeAll()
+      }
       await world.server.wipe()
       world.remembered = false
+      world.rolledBack = false
     }
   },
   // A channel that nobody wrote to for days; everyone has seen all of it.

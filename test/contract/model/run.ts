@@ -16,7 +16,7 @@ export interface Tally {
 const WARM_UP_RECORDS = 30
 const WARM_UP_ROUNDS = 12
 const STEPS = 150
-const TRACED = 40
+const TRACED = 60
 const FAULTS_SHOWN = 5
 
 const KINDS = Object.entries(HAPPENINGS).flatMap(([kind, { weight }]) => Array<Kind>(weight).fill(kind as Kind))

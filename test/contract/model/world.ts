@@ -29,11 +29,13 @@ export async function createWorld(server: Server, seed: number) {
     zombies: [] as Consumer[],
     /** A failover may go back to a state that was remembered. */
     remembered: false,
+    /** A failover has lost what may not be in Redis again. */
+    rolledBack: false,
 
     anyOf: <T>(all: readonly T[]): T | undefined => all[random(Math.max(1, all.length))],
 
     newClient(channel: string): Client {
-      const client = new Client(`client ${clients.length} on ${channel}`, channel)
+      const client = new Client(`client ${clients.length} on ${channel}`, channel, () => world.step)
       clients.push(client)
       return client
     },

@@ -79,6 +79,7 @@ export function logOf(entries: Message[], reads: (number | undefined)[] = []): C
   return {
     ready: true,
     append: refuse,
+    restart: refuse,
     forget: refuse,
     fences: refuse,
     claim: refuse,
@@ -87,7 +88,12 @@ export function logOf(entries: Message[], reads: (number | undefined)[] = []): C
     close: refuse,
     async read(_, last) {
       reads.push(last)
-      return { head: {}, entries: last === undefined ? entries : entries.slice(-last), fences: new Map() }
+      return {
+        head: {},
+        entries: last === undefined ? entries : entries.slice(-last),
+        fences: new Map(),
+        floors: new Map()
+      }
     }
   }
 }
