@@ -16,7 +16,7 @@ import {
 } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Snapshot } from './ports.ts'
-import { addGap, isAt, isBelowFloor, isWhole, missingFor, partitionOf } from './proof.ts'
+import { addGap, isAt, isBelowFloor, isWhole, missingFor, partitionOf, reaches } from './proof.ts'
 import { type CoveringContext, readCovering } from './refill.ts'
 import type { Place } from './routes.ts'
 
@@ -71,7 +71,7 @@ export async function replayInto<Member>(
         // More came than may be held: the log has it, or shows that it has not.
         hold.overflowed = false
         latest = await context.read(channel.name)
-        const more = following(latest, replay.known)
+        const more = following(latest, replay.known, channel.place)
         replay.gap = addGap(replay.gap, more.gap)
         await channel.audience.replay(member, more.deliveries, signal)
       } else if (held.length > 0) {
@@ -132,10 +132,10 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean, { 
 }
 
 /** What came since `known`, when more came than was held. */
-function following({ entries, fences }: Snapshot, known: Vector): Replay {
-  const [oldest] = entries
-  const isHole = oldest && isFresh(oldest, known) && oldest.position?.seq !== 1
-  return collect(entries, known, fences, isHole ? 'unknown' : undefined)
+function following(snapshot: Snapshot, known: Vector, { topics }: Place): Replay {
+  const lost = isBelowFloor(snapshot, known, topics)
+  const isWholeSince = !lost && (isWhole(snapshot) || reaches(snapshot, known))
+  return collect(snapshot.entries, known, snapshot.fences, isWholeSince ? undefined : 'unknown')
 }
 
 /**

@@ -518,6 +518,19 @@ describe('a replay', () => {
     assert.equal(new Set(slow.bodies).size, slow.bodies.length)
   })
 
+  test('of more messages than may be held is told, where Redis lost them and holds only the end of them again', async () => {
+    const { server, write, writeOther, slow, ready, subscribing } = await replayingSlowly()
+    await write('a', numbers(3, 10_010), { logSize: 20_000 })
+    await server.goBack(0)
+    const again = { offset: 0, again: 10_009, token: 'r1', logSize: 2 }
+    await write('a', numbers(1, 10_010), again)
+    await writeOther('a', ['other'], again)
+    await write('a', ['10011'], { logSize: 2 })
+    ready.resolve()
+    const { gap } = await subscribing
+    assert.deepEqual([slow.bodies, slow.gaps, gap], [['2', '10011'], [['10011', 'unknown']], 'unknown'])
+  })
+
   test('from a log that is ahead of the bus goes live only when the bus has come so far', async () => {
     const it = await setUp()
     const { write, edge } = it
