@@ -79,7 +79,8 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 
   /** The topic was deleted and made anew: all of it is news. What the old one still had is lost, unless it is known to have had no more. */
   async function beginAnew(): Promise<void> {
-    const { earliest } = await control.bounds()
+    const [{ earliest }, topicId] = await Promise.all([control.bounds(), control.topicId()])
+    mark = markOf(topicId)
     if (end !== undefined && acknowledged + 1 >= end) return mint(earliest)
     logger.warn(
       { from: acknowledged + 1 },
@@ -183,13 +184,13 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   }
 
   return {
-    async batch({ records, highWatermark, lastOffset, afterLoss, anew }, beat) {
+    async batch({ records, highWatermark, lastOffset, after }, beat) {
       await probing
       const first = records[0]?.offset ?? lastOffset
       // Truncated below the fence, or gone back and not by us: recreated, reset, or taken over (I8).
-      if (anew) await adopt()
+      if (after === 'anew') await beginAnew()
       else if (acknowledged >= highWatermark) await mint(first)
-      else if (afterLoss) await mintAfterLoss(first)
+      else if (after === 'loss') await mintAfterLoss(first)
       else if (first < next) await adopt()
       end = highWatermark
       for (let from = 0; from < records.length; ) {

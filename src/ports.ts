@@ -22,10 +22,8 @@ export interface RecordBatch {
   highWatermark: number
   /** The last offset this batch covers: at or after its last record's. */
   lastOffset: number
-  /** True: Kafka deleted the records that were due before these; nobody consumed them. */
-  afterLoss?: boolean
-  /** True: the topic was made anew since the owner began, and these are records of the new one. */
-  anew?: boolean
+  /** What these come after. `loss`: Kafka deleted records that were due, nobody consumed them; `anew`: the topic was made anew. */
+  after?: 'loss' | 'anew'
 }
 
 /** What a group's commit says of a partition: the next offset to consume, and the metadata that holds the incarnation (I8). */
@@ -180,10 +178,7 @@ export interface Snapshot extends Coverage {
 export interface ChannelLog {
   /** @throws BatonError `REDIS_UNAVAILABLE` (retry with the same chunk: it may have been written, then it is skipped). */
   append(chunk: Chunk): Promise<Appended>
-  /**
-   * The source brings nothing from before `start`, neither that of an earlier incarnation (I8) nor what a wipe has lost (I9):
-   * where it has no fence, `start` becomes its floor and start − 1 its fence, at one moment.
-   */
+  /** Nothing of the source from before `start` will come: it is of an earlier incarnation (I8), or lost by a wipe (I9). Where it has no fence, `start` becomes its floor and start − 1 its fence, at one moment. */
   restart(source: string, start: number): Promise<void>
   /** Forgets sources of an earlier incarnation (I8). */
   forget(sources: string[]): Promise<void>

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
 import type { Logger } from 'pino'
-import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner } from '../ports.ts'
+import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
 
 // One partition for one generation of the group: gets its owner, hands it the batches in order, and drops what was fetched
 // before a seek. kafkajs may take the same batch for fresh when the leader moved meanwhile (another fetcher has then used up
@@ -116,20 +116,20 @@ export function createPartition(deps: PartitionDeps): Partition {
     await alive(learnTopic(), payload)
     if (stale()) return
     const anew = topicId !== before
-    let afterLoss = false
+    let after: RecordBatch['after'] = anew ? 'anew' : undefined
     if (!anew && next !== undefined && fetchedOffset(batch) !== next) {
       if (doubted !== next) {
         doubted = next
         deps.control.seek(next)
         return
       }
-      afterLoss = (await control.bounds()).earliest > next
+      if ((await control.bounds()).earliest > next) after = 'loss'
     }
     highWatermark = Number(batch.highWatermark)
     const lastOffset = Number(batch.lastOffset())
     const records = batch.messages.map(toRecord)
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
-    await owner.batch({ records, highWatermark, lastOffset, afterLoss, anew }, beat)
+    await owner.batch({ records, highWatermark, lastOffset, ...(after && { after }) }, beat)
     // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
     if (stale()) return
     next = lastOffset + 1

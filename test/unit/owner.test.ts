@@ -240,7 +240,7 @@ describe('the incarnation', () => {
     const { owner, bodies } = await setUp({ partition })
     const late = partition.records.slice(6)
     partition.calls.length = 0
-    const batch = { records: late, highWatermark: 10, lastOffset: 9, afterLoss: true }
+    const batch = { records: late, highWatermark: 10, lastOffset: 9, after: 'loss' as const }
     await owner.batch(batch, beatOf(partition))
     assert.match(partition.commit?.metadata ?? '', /^baton:l[0-9a-f]{12}$/)
     assert.deepEqual([partition.calls.at(-1), await bodies()], ['seek 6', []])
@@ -295,7 +295,7 @@ describe('the incarnation', () => {
       await fetch(owner, partition, consumed)
       partition.topicId = OTHER_TOPIC
       partition.records = createPartition(9).records
-      const anew = { records: partition.records.slice(5), highWatermark: 9, lastOffset: 8, anew: true }
+      const anew = { records: partition.records.slice(5), highWatermark: 9, lastOffset: 8, after: 'anew' as const }
       await owner.batch(anew, beatOf(partition))
       assert.match(partition.commit?.metadata ?? '', new RegExp(`^baton:${kind}[0-9a-f]{12}${OTHER_TOPIC.slice(-8)}$`))
       await consume(owner, partition)

@@ -5,6 +5,7 @@ import {
   bodyOf,
   type Coordinate,
   type Delivery,
+  followsLoss,
   type Gap,
   isBeyond,
   parseMessageId,
@@ -136,7 +137,9 @@ export class Client {
     if (kind === 'live' && !this.liveYet) this.judged = 0
     this.liveYet ||= kind === 'live'
     const before = this.events.at(-1)
-    const excused = this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
+    // Of a topic made anew nobody may know whether the old one was consumed to its end.
+    const follows = coordinate !== undefined && followsLoss(coordinate, this.known)
+    const excused = follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
     this.judged = evidence.length
     this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })
     this.last = id

@@ -40,8 +40,21 @@ export const KAFKA_FAULTS = {
     async happen(world) {
       await world.heal()
       const consumer = anyConsumer(world)
-      Object.assign(consumer.partition, { records: [], earliest: 0, commit: null })
+      Object.assign(consumer.partition, { records: [], earliest: 0, commit: null, topicId: undefined })
       await startAnew(world, consumer)
+    }
+  },
+  // I8: so too, while its consumer goes on as if nothing had happened, and with as many records before it looks.
+  remade: {
+    weight: 1,
+    async happen(world) {
+      await world.heal()
+      const { partition } = anyConsumer(world)
+      const end = endOf(partition)
+      const topicId = `${world.step}`.padStart(32, '0')
+      Object.assign(partition, { records: [], earliest: 0, commit: null, topicId })
+      cutOff(world, partition)
+      while (lastShown(partition) <= end) world.kafka.produceTo(partition)
     }
   },
   // I8: offsets reset by hand, which leaves no metadata; or the group deleted. What Redis had just lost is in it again.

@@ -62,6 +62,19 @@ export async function createKafka({ tap, random, shape }: { tap: Tap; random: Ra
     addRecord(partition, channels.join(), body, flags)
   }
 
+  /** One record of some kind (I4), or a transaction marker. */
+  function produceTo(partition: Partition): void {
+    const channel = () => CHANNELS[clock % QUIET === 0 ? CHANNELS.length - 1 : random(3)] as string
+    const kind = random(24)
+    if (kind === 0) addControl(partition)
+    else if (kind === 1) add(partition, [channel()], LONG)
+    else if (kind === 2) add(partition, [channel()], '', ['poison'])
+    else if (kind === 3) add(partition, [channel()], '', ['hidden'])
+    else if (kind === 4) add(partition, [])
+    else if (kind === 5) add(partition, [...new Set([channel(), channel(), channel()])])
+    else add(partition, [channel()])
+  }
+
   const partitions = Array.from({ length: shape.partitions }, (_, n) =>
     createPartition(TOPICS[n % TOPICS.length] as string, n)
   )
@@ -80,19 +93,8 @@ export async function createKafka({ tap, random, shape }: { tap: Tap; random: Ra
       return old
     },
 
-    /** One record of some kind (I4), or a transaction marker. */
-    produce(): void {
-      const partition = partitions[random(partitions.length)] as Partition
-      const channel = () => CHANNELS[clock % QUIET === 0 ? CHANNELS.length - 1 : random(3)] as string
-      const kind = random(24)
-      if (kind === 0) addControl(partition)
-      else if (kind === 1) add(partition, [channel()], LONG)
-      else if (kind === 2) add(partition, [channel()], '', ['poison'])
-      else if (kind === 3) add(partition, [channel()], '', ['hidden'])
-      else if (kind === 4) add(partition, [])
-      else if (kind === 5) add(partition, [...new Set([channel(), channel(), channel()])])
-      else add(partition, [channel()])
-    },
+    produce: (): void => produceTo(partitions[random(partitions.length)] as Partition),
+    produceTo,
 
     /** One message on each channel: a hole that could not be healed is told with the next one. */
     produceEverywhere: (): void => add(partitions[0] as Partition, CHANNELS),

@@ -15,13 +15,15 @@ export interface Partition {
   /** From `earliest` on. */
   records: KafkaRecord[]
   earliest: number
+  /** As Kafka says it since 2.8. */
+  topicId: string | undefined
   commit: Commit | null
   /** Of the group: commits of an older one are refused. */
   generation: number
 }
 
 export function createPartition(topic: string, number: number): Partition {
-  return { topic, number, records: [], earliest: 0, commit: null, generation: 0 }
+  return { topic, number, records: [], earliest: 0, topicId: undefined, commit: null, generation: 0 }
 }
 
 export const endOf = ({ earliest, records }: Partition): number => earliest + records.length
@@ -67,7 +69,7 @@ export async function createConsumer(partition: Partition, { relay, tap, random,
     topic: partition.topic,
     partition: partition.number,
     group: GROUP,
-    topicId: async () => undefined,
+    topicId: async () => partition.topicId,
     readCommit: async () => partition.commit,
     async commit(commit) {
       if (generation !== partition.generation) throw FENCED
@@ -96,6 +98,7 @@ export async function createConsumer(partition: Partition, { relay, tap, random,
     assert.ok(reach <= 0 || ageMs <= maxAgeMs, `a refill goes back by ${ageMs} ms, the bound is ${maxAgeMs}`)
   }
 
+  let { topicId } = partition
   const owner = await relay.assigned(control)
 
   return {
@@ -114,10 +117,12 @@ export async function createConsumer(partition: Partition, { relay, tap, random,
       const records = fetched.filter(isShown)
       sought = false
       if (records.length > 0) {
+        const after = topicId === partition.topicId ? undefined : 'anew'
+        topicId = partition.topicId
         const beat = { heartbeat: async () => undefined, stale: () => sought }
         tap.meet(fate)
         try {
-          await owner.batch({ records, highWatermark: endOf(partition), lastOffset }, beat)
+          await owner.batch({ records, highWatermark: endOf(partition), lastOffset, ...(after && { after }) }, beat)
         } catch (error) {
           // kafkajs fetches again what was not resolved.
           if (error === TIMED_OUT || error === FENCED) return
