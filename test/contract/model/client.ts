@@ -9,6 +9,7 @@ import {
   type Gap,
   isBeyond,
   parseMessageId,
+  type ResumePoint,
   raise,
   sourceTag,
   type Vector
@@ -27,7 +28,7 @@ export type Event = { step: number } & (
       gap: Gap | undefined
       excused: boolean
     }
-  | { kind: 'subscribe'; unknown: boolean; complete: boolean }
+  | { kind: 'subscribe'; unknown: boolean; point: ResumePoint | undefined }
   | { kind: 'receipt'; gap: Gap | undefined; from: number; excused: boolean }
 )
 
@@ -100,8 +101,8 @@ export class Client {
   /** Refused while Redis holds less than was seen: it comes again later. */
   private async subscribe(edge: Edge, start: Start, signal: AbortSignal): Promise<void> {
     const from = this.events.length
-    const complete = start.after === undefined || parseMessageId(start.after)?.complete === true
-    const subscribe: Event = { step: this.stepNow(), kind: 'subscribe', unknown: false, complete }
+    const point = start.after === undefined ? undefined : parseMessageId(start.after)
+    const subscribe: Event = { step: this.stepNow(), kind: 'subscribe', unknown: false, point }
     this.events.push(subscribe)
     this.resuming = start.after
     this.edge = edge

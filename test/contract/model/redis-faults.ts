@@ -32,6 +32,7 @@ export const REDIS_FAULTS = {
       if (world.shape.refill.maxRecords !== WIDE) {
         for (const edge of world.edges) if (edge.hears === 'late') edge.hear()
         if (world.rolledBack) await world.kafka.consumeAll()
+        await world.settle()
       }
       await world.server.wipe()
       world.remembered = false
