@@ -74,7 +74,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const known = own.map(([, fence]) => fence + 1)
     next = known.length > 0 ? Math.max(...known) : latest
     if (earliest > next) await mintAfterLoss(earliest)
-    else await mint(context.startFrom === 'earliest' || next > latest ? earliest : next)
+    else await mint(context.startFrom === 'earliest' || next > latest ? earliest : next, 'i', own.length === 0)
   }
 
   /** The topic was deleted and made anew: all of it is news. What the old one still had is lost, unless it is known to have had no more. */
@@ -89,15 +89,18 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     await mint(earliest, AFTER_LOSS)
   }
 
-  /** I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe. */
-  async function mint(start: number, kind: 'i' | typeof AFTER_LOSS = 'i'): Promise<void> {
+  /**
+   * I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe.
+   * @param isFirst false: should Redis be wiped, an earlier incarnation is not brought again.
+   */
+  async function mint(start: number, kind: 'i' | typeof AFTER_LOSS = 'i', isFirst = false): Promise<void> {
     const inc = token(kind) + mark
     source = prefix + inc
     metadata = toMetadata(inc)
     // Asked first: what another owner mints from now on is not ours to forget.
     const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix))
-    if (old.length > 0) await log.restart(source, start)
-    else await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
+    if (isFirst) await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
+    else await log.restart(source, start)
     await control.commit({ offset: start, metadata })
     acknowledged = start - 1
     again = -1

@@ -160,7 +160,8 @@ export class Client {
       if (!point.complete || [...point.vector.keys()].some(tag => !there.has(tag))) return true
     }
     // No message could carry what the edge has to tell: the next one tells it, also to who came meanwhile.
-    if (entries.at(-1)?.omitted === true) return true
+    const [omitted, ...later] = entries.slice(entries.findLastIndex(entry => entry.omitted))
+    if (omitted?.omitted && !later.some(({ coordinate: c }) => c && isBeyond(c, this.known))) return true
     // A wiped log is not filled again yet, or not as far back as some source was seen (I9).
     const filled = new Set([...fences.keys()].map(partitionOf))
     if (this.writes.some(({ source }) => !filled.has(partitionOf(source)))) return true

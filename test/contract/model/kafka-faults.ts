@@ -41,6 +41,7 @@ export const KAFKA_FAULTS = {
       await world.heal()
       const consumer = anyConsumer(world)
       Object.assign(consumer.partition, { records: [], earliest: 0, commit: null, topicId: undefined })
+      world.refillsAll = false
       await startAnew(world, consumer)
     }
   },
@@ -53,6 +54,7 @@ export const KAFKA_FAULTS = {
       const end = endOf(partition)
       const topicId = `${world.step}`.padStart(32, '0')
       Object.assign(partition, { records: [], earliest: 0, commit: null, topicId })
+      world.refillsAll = false
       cutOff(world, partition)
       while (lastShown(partition) <= end) world.kafka.produceTo(partition)
     }
@@ -83,10 +85,13 @@ export const KAFKA_FAULTS = {
       if (lastShown(kept) < 0) return false
       Object.assign(partition, kept)
       kafka.forget(partition, end)
+      world.refillsAll = false
       cutOff(world, partition)
       // Found before the partition grows over the fence again: after that nobody can tell.
       do await consumer.step()
       while (consumer.position < endOf(partition))
+      // An owner that knows of nothing acknowledged takes a wiped Redis for a new one.
+      consumer.commit()
       return true
     }
   },
@@ -100,6 +105,7 @@ export const KAFKA_FAULTS = {
       if (count <= 0) return false
       partition.records.splice(0, count)
       partition.earliest += count
+      world.refillsAll = false
       // What Kafka has no more, a failover may not lose (docs/guarantees.md).
       world.remembered = false
       return true

@@ -1,6 +1,5 @@
 import { CHANNELS } from './edge.ts'
 import type { Happenings } from './happening.ts'
-import { WIDE } from './random.ts'
 
 /** What Redis loses. */
 export const REDIS_FAULTS = {
@@ -29,7 +28,7 @@ export const REDIS_FAULTS = {
   wiped: {
     weight: 1,
     async happen(world) {
-      if (world.shape.refill.maxRecords !== WIDE) {
+      if (!world.refillsAll) {
         for (const edge of world.edges) if (edge.hears === 'late') edge.hear()
         if (world.rolledBack) await world.kafka.consumeAll()
         await world.settle()

@@ -2,7 +2,7 @@ import { Client } from './client.ts'
 import { createEdge, type Edge, forever, mark } from './edge.ts'
 import { createKafka } from './kafka.ts'
 import type { Consumer } from './partition.ts'
-import { randomOf, shapeOf } from './random.ts'
+import { randomOf, shapeOf, WIDE } from './random.ts'
 import type { Server } from './servers.ts'
 import { createTap } from './tap.ts'
 
@@ -27,6 +27,8 @@ export async function createWorld(server: Server, seed: number) {
     ...{ random, shape, server, tap, kafka, edges, clients },
     step: 0,
     zombies: [] as Consumer[],
+    /** A refill brings all of it again: it is not bounded, and Kafka still has all. */
+    refillsAll: shape.refill.maxRecords === WIDE,
     /** A failover may go back to a state that was remembered. */
     remembered: false,
     /** A failover has lost what may not be in Redis again. */
