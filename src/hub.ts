@@ -86,7 +86,7 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
   }
 
   /**
-   * Compare first, read only what differs. Redis being away is waited out: a link event must not be forgotten. A wiped one that
+   * Compare first, read only what differs (I6). Redis being away is waited out: a link event must not be forgotten. A wiped one that
    * is not being filled again yet is waited for as long as a resume waits for it.
    */
   async function compare(names: string[], until = Date.now() + options.resumeTimeoutMs): Promise<void> {

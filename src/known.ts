@@ -45,7 +45,7 @@ export function createKnown(topics: ReadonlySet<string>) {
     },
 
     /**
-     * At a join V is the fence, so a refill never reaches a newcomer as news; and so it is once all up to it was delivered or told.
+     * At a join V is the fence (I6), so a refill never reaches a newcomer as news; and so it is once all up to it was delivered or told.
      * @param heard true where the bus may still bring what Redis has lost for good (I9): that stays news.
      */
     takeFences({ fences, floors }: Coverage, heard = false): void {
@@ -56,10 +56,10 @@ export function createKnown(topics: ReadonlySet<string>) {
       }
     },
 
-    /** I9: Redis was wiped, and where the refill of some source begins is not known yet. */
+    /** Redis was wiped, and where the refill of some source begins is not known yet (I9). */
     awaitsRefill,
 
-    /** I9: what came after V may be lost for good. */
+    /** What came after V may be lost for good (I9). */
     mayLack(coverage: Coverage): boolean {
       return awaitsRefill(coverage) || isBelowFloor(coverage, vector, topics)
     },

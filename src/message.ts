@@ -25,7 +25,7 @@ export type Vector = Map<string, number>
 export interface Coverage {
   /** source → last offset appended. */
   fences: Vector
-  /** source → where it was begun again (I8, I9): after another loss, what lay before it is not brought again. Absent: all is. */
+  /** source → where it was begun again (I8) (I9): after another loss, what lay before it is not brought again. Absent: all is. */
   floors: Vector
 }
 
@@ -69,7 +69,7 @@ export interface Delivery {
 /** `unknown` where the number cannot be proved. */
 export type Gap = number | 'unknown'
 
-/** I1: fresh is what lies beyond the highest offset known of its source. */
+/** Fresh is what lies beyond the highest offset known of its source (I1). */
 export function isBeyond({ source, offset }: Coordinate, known: ReadonlyMap<string, number>): boolean {
   return offset > (known.get(source) ?? Number.NEGATIVE_INFINITY)
 }

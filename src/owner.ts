@@ -7,7 +7,7 @@ import type { Metrics } from './metrics.ts'
 import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionControl, PartitionOwner } from './ports.ts'
 
 // One partition for as long as this process owns it: which source it writes as, what it knows to be acknowledged, and what it
-// does when Redis says otherwise. Chunks are appended in order, compared with what was acknowledged before (I2, I3).
+// does when Redis says otherwise. Chunks are appended in order (I2), compared with what was acknowledged before (I3).
 
 /** Records of one append (I2). */
 const CHUNK_RECORDS = 100
@@ -90,7 +90,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   }
 
   /**
-   * I8: fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe.
+   * Fence at start − 1, then the commit that names it, then records, so an absent fence always means a wipe (I8).
    * @param isFirst false: should Redis be wiped, an earlier incarnation is not brought again.
    */
   async function mint(start: number, kind: 'i' | typeof AFTER_LOSS = 'i', isFirst = false): Promise<void> {
@@ -157,7 +157,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     }
   }
 
-  /** I3: Redis lost what it had acknowledged. Consume again from its fence; readers know duplicates by their coordinate. */
+  /** Redis lost what it had acknowledged (I3). Consume again from its fence; readers know duplicates by their coordinate (I1). */
   function rewind(fence: number, expect: number, cause: 'rolled-back' | 'wiped'): void {
     again = Math.max(again, expect)
     rewindToken = token('r')
@@ -170,7 +170,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     )
   }
 
-  /** I9: no fence at all. If the commit still names our incarnation Redis was wiped: refill it, within bounds. */
+  /** No fence at all. If the commit still names our incarnation Redis was wiped: refill it, within bounds (I9). */
   async function refillFrom(expect: number): Promise<void> {
     const commit = await control.readCommit()
     if (commit?.metadata !== metadata) {
@@ -200,7 +200,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
         if (revoked || beat.stale()) return
         const chunk = records.slice(from, from + CHUNK_RECORDS)
         from += chunk.length
-        // I4: all its records, but no control records after them: a refill is not shown those, so the fence would stay behind.
+        // All its records (I4), but no control records after them: a refill is not shown those, so the fence would stay behind.
         const upTo = (chunk.at(-1) as KafkaRecord).offset
         const appends: Append[] = []
         for (const record of chunk) {

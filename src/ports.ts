@@ -138,10 +138,10 @@ export interface Append {
   logTtlMs: number
 }
 
-/** A compare-and-append of records of one source, in offset order (I2–I5). */
+/** A compare-and-append of records of one source, in offset order (I2). */
 export interface Chunk {
   source: string
-  /** The last offset this owner knows to be acknowledged (commit − 1 at first). −1: nothing. */
+  /** The last offset this owner knows to be acknowledged (commit − 1 at first). −1: nothing (I3). */
   expect: number
   /** The last offset this chunk covers, filtered and unrouted records included (I4). */
   upTo: number
@@ -155,7 +155,7 @@ export interface Chunk {
 export type Appended =
   /** Written; the fence is now `fence` (≥ upTo). `skipped` appends were at or below the fence before. */
   | { behind: false; fence: number; skipped: number }
-  /** Redis has lost what was acknowledged: nothing was written. `fence` undefined: the fence is not there at all (I9). */
+  /** Redis has lost what was acknowledged: nothing was written (I3). `fence` undefined: the fence is not there at all (I9). */
   | { behind: true; fence: number | undefined }
 
 /** The last entry of a channel, by what it is compared with (I6). */

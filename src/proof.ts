@@ -53,7 +53,7 @@ export function reaches({ head, entries }: Snapshot, known: ReadonlyMap<string, 
   )
 }
 
-/** I9: tells which sources Redis was wiped of and does not fill again yet, unless they gave way to a later incarnation. */
+/** Tells which sources Redis was wiped of and does not fill again yet (I9), unless they gave way to a later incarnation. */
 export function unfilled({ fences }: Coverage): (source: string) => boolean {
   let partitions: Set<string> | undefined
   return source => {
@@ -69,7 +69,7 @@ export function partitionOf(source: string): string {
 }
 
 /**
- * I9: Redis was wiped, and its refill began after what is known of a source of these topics: what lay between is lost for good, and
+ * Redis was wiped (I9), and its refill began after what is known of a source of these topics: what lay between is lost for good, and
  * so are the earlier incarnations of one that is not known at all.
  */
 export function isBelowFloor(

@@ -5,7 +5,7 @@ import { parseMessageId, type ResumePoint, sourceTag, topicOf, type Vector } fro
 import type { Snapshot } from './ports.ts'
 import { isAt, unfilled } from './proof.ts'
 
-// A Redis that lost what it held is filled again from Kafka. Until it holds what was seen before, nobody is resumed from it.
+// A Redis that lost what it held is filled again from Kafka (I9). Until it holds what was seen before, nobody is resumed from it.
 
 export const REFILL_POLL_MS = 200
 /** Entries read beyond, for what this replica has not got yet. */

@@ -109,7 +109,7 @@ interface Replay {
   gap: Gap | undefined
 }
 
-/** I7: what is fresh by the client's V, and whether it is all there is. */
+/** What is fresh by the client's V, and whether it is all there is (I7). */
 function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean, { topics }: Place): Replay {
   const { entries, head, fences } = snapshot
   const known: Vector = new Map()

@@ -54,12 +54,15 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
     const { source, expect, upTo, again, appends } = chunk
     const fence = fences.get(source)
     const last = fence ?? -1
+    // Lost: nothing is written (I3).
     if (last < expect) return { behind: true, fence }
+    // Redelivered ones are skipped (I2).
     const fresh = appends.filter(({ offset, logSize }) => offset > (logSize === 0 ? Math.max(last, again) : last))
     for (const each of fresh) {
       if (each.logSize === 0) bus.publish(each.channel, each.published)
       else write(chunk, each)
     }
+    // Covered, whatever of it was written (I4).
     fences.set(source, Math.max(last, upTo))
     return { behind: false, fence: Math.max(last, upTo), skipped: appends.length - fresh.length }
   }

@@ -1,6 +1,6 @@
 #!lua
 -- One chunk of one source: compare with the fence; then position, log and publish every append, and move the fence. All of
--- it happens or none (I2, I3): reads and refusals come before the first write, and the shebang has Redis refuse the whole
+-- it happens or none (I2): reads and refusals come before the first write, and the shebang has Redis refuse the whole
 -- script where it has no memory left or is a replica.
 -- KEYS: fence, then log and meta of each channel.
 -- ARGV: source, expect, upTo, again, token, number of channels;
@@ -13,6 +13,7 @@ local number = '%.0f'
 
 local fence = redis.call('HGET', KEYS[1], source)
 local last = tonumber(fence or '-1')
+-- Redis has lost what its owner knows to be acknowledged (I3).
 if last < expect then return {0, fence, 0} end
 
 local C = {}
@@ -59,6 +60,7 @@ for k = 1, channels do
     redis.call('PEXPIRE', c.log, c.logMs)
   end
 end
+-- Covered, whatever of it was written (I4).
 if not fence or upTo > last then
   last = math.max(last, upTo)
   redis.call('HSET', KEYS[1], source, string.format(number, last))
