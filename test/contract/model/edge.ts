@@ -43,6 +43,9 @@ export async function createEdge({ log, createFeed }: Server) {
   const awaited = new Map<string, number>()
   let waiting: [channel: string, payload: Buffer][] = []
   let hears: Heard = 'live'
+  let losesNext = false
+  /** It lost one since it was last compared. */
+  let hasHole = false
   let compared = Promise.resolve()
   let arrived = ''
   let arrival: (() => void) | undefined
@@ -70,7 +73,10 @@ export async function createEdge({ log, createFeed }: Server) {
   )
 
   function take(channel: string, payload: Buffer): void {
-    if (hears === 'live') hub.listener.message(channel, payload)
+    if (losesNext) {
+      losesNext = false
+      hasHole = true
+    } else if (hears === 'live') hub.listener.message(channel, payload)
     else if (hears === 'late') waiting.push([channel, payload])
   }
 
@@ -94,6 +100,14 @@ export async function createEdge({ log, createFeed }: Server) {
     get hears(): Heard {
       return hears
     },
+    /** Nothing that was published before has still to come. */
+    get isThrough(): boolean {
+      return hears === 'live' && !hasHole
+    },
+    /** One message does not come, and no link says so. */
+    loseNext(): void {
+      losesNext = true
+    },
     goDeaf(): void {
       hears = 'nothing'
       waiting = []
@@ -114,7 +128,10 @@ export async function createEdge({ log, createFeed }: Server) {
       edge.hear()
       edge.compare()
     },
-    compare: (): void => hub.listener.restored(CHANNELS),
+    compare(): void {
+      hasHole = false
+      hub.listener.restored(CHANNELS)
+    },
     /** Redis answers the next comparison only after `released`: messages come before its answer. */
     delayCompare(released: Promise<void>): void {
       compared = released

@@ -34,6 +34,8 @@ export const READER_FAULTS = {
   deaf: { weight: 3, happen: world => anyEdge(world).goDeaf() },
   lagged: { weight: 3, happen: world => anyEdge(world).lag() },
   heard: { weight: 4, happen: world => anyEdge(world).hear() },
+  // I6: nothing but the next message shows it.
+  lostOne: { weight: 3, happen: world => anyEdge(world).loseNext() },
   // I6: messages come between the link's return and what Redis says of positions.
   comparedLate: {
     weight: 2,

@@ -49,7 +49,7 @@ export async function createWorld(server: Server, seed: number) {
         await mark(server.log, markers, marker)
         for (const edge of edges) {
           await edge.settled(marker)
-          if (edge.hears === 'live') edge.settledAt = tap.writes.length
+          if (edge.isThrough) edge.settledAt = tap.writes.length
         }
       }
     },
