@@ -8,6 +8,7 @@ let shiftMs = 0
 let moves = 0
 process.on('SIGWINCH', () => {
   shiftMs = SHIFTS_MS[moves++ % SHIFTS_MS.length] as number
+  process.stdout.write(`clock ${moves}: ${shiftMs} ms off\n`)
 })
 
 const now = () => RealDate.now() + shiftMs

@@ -5,6 +5,8 @@ export interface Ledger {
   readonly startMs: number
   /** The next number of a room. It is used once, whether or not its record gets written. */
   next(room: string): number
+  /** The highest number of a room that was taken by then; 0: none. */
+  takenBy(room: string, ms: number): number
   acknowledge(room: string, n: number): void
   /** Acknowledged so far. */
   readonly count: number
@@ -15,20 +17,19 @@ export interface Ledger {
 }
 
 export function createLedger(rooms: string[]): Ledger {
-  const used = new Map<string, number>()
+  /** Of each number, from 1 on, when it was taken. */
+  const taken = new Map(rooms.map(room => [room, [] as number[]]))
   const acknowledged = new Map(rooms.map(room => [room, new Map<number, number>()]))
   let entries: { room: string; n: number; atMs: number }[] = []
   const settled = new Map(rooms.map(room => [room, 0]))
   let count = 0
+  const takenOf = (room: string) => taken.get(room) as number[]
 
   return {
     rooms,
     startMs: Date.now(),
-    next(room) {
-      const n = (used.get(room) ?? 0) + 1
-      used.set(room, n)
-      return n
-    },
+    next: room => takenOf(room).push(Date.now()),
+    takenBy: (room, ms) => takenOf(room).findLastIndex(atMs => atMs <= ms) + 1,
     acknowledge(room, n) {
       const atMs = Date.now()
       acknowledged.get(room)?.set(n, atMs)

@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { endWithParent } from '../support/processes.ts'
 import { scenarios } from './catalog.ts'
 import { table } from './report.ts'
-import { type Report, runScenario } from './scenario.ts'
+import { createRun, groupsOf, type Report } from './scenario.ts'
 import { openWorld } from './world.ts'
 
 // `npm run faults`: every scenario, one after the other, on one Kafka, then the other tests of this folder with their full
@@ -28,8 +28,8 @@ const command = new Command('faults')
     whole
   )
   .option('--seed <n>', 'decides victims and moments', whole, 1)
-  .option('--json <file>', 'writes the reports')
-  .option('--list', 'names the scenarios and what they expect, and ends')
+  .option('--json <file>', 'writes the reports, or the list; - is standard output, which then holds nothing else')
+  .option('--list', 'names the scenarios, what happens in each and what is expected, and ends')
   .parse()
 const {
   only,
@@ -58,27 +58,37 @@ for (const name of only ?? []) {
   if (!scenarios.some(scenario => scenario.name === name)) command.error(`there is no scenario ${name}: see --list`)
 }
 const chosen = only ? scenarios.filter(({ name }) => only.includes(name)) : scenarios
-if (list) for (const { name, about, expects } of chosen) console.log(`${name}\n  ${about}\n  Expected: ${expects}`)
-else process.exitCode = Math.max(await run(), short || only ? 0 : others())
+const say = json === '-' ? () => undefined : console.log
+if (list) {
+  const told = chosen.map(({ name, about, expects }) => ({ name, about, expects }))
+  for (const { name, about, expects } of told) say(`${name}\n  ${about}\n  Expected: ${expects}`)
+  write(told)
+} else process.exitCode = Math.max(await run(), short || only ? 0 : others())
 
 async function run(): Promise<number> {
   const reports: Report[] = []
   await using world = await openWorld()
-  for (const [index, scenario] of chosen.entries()) {
-    const report = await runScenario(world, scenario, {
-      long: !short,
-      seed,
-      recordsPerSecond: short ? SHORT_RECORDS_PER_SECOND : LONG_RECORDS_PER_SECOND,
-      // What some produce beyond their share, the others need not.
-      records: Math.ceil((records - count(reports)) / (chosen.length - index))
-    })
+  const recordsPerSecond = short ? SHORT_RECORDS_PER_SECOND : LONG_RECORDS_PER_SECOND
+  await using stages = createRun(world, { long: !short, seed, recordsPerSecond })
+  for (const scenario of groupsOf(chosen).flat()) {
+    // What some produce beyond their share, the others need not.
+    const share = Math.ceil((records - count(reports)) / (chosen.length - reports.length))
+    const report = await stages.play(scenario, share)
     reports.push(report)
-    console.log(`\n${table([report])}`)
-    for (const fault of report.faults) console.log(`  ${fault}`)
-    if (json) writeFileSync(json, `${JSON.stringify({ seed, short, reports }, null, 2)}\n`)
+    say(`\n${table([report])}`)
+    for (const fault of report.faults) say(`  ${fault}`)
+    if (json !== '-') write({ seed, short, reports })
   }
-  console.log(`\nseed ${seed}\n\n${table(reports)}`)
+  say(`\nseed ${seed}\n\n${table(reports)}`)
+  if (json === '-') write({ seed, short, reports })
   return reports.every(({ faults }) => faults.length === 0) ? 0 : 1
+}
+
+/** As JSON, where that is asked for. */
+function write(value: unknown): void {
+  const text = `${JSON.stringify(value, null, 2)}\n`
+  if (json === '-') process.stdout.write(text)
+  else if (json) writeFileSync(json, text)
 }
 
 /** @returns its exit code. */

@@ -9,8 +9,20 @@ export interface Reader {
   /** Numbers, as they came. */
   numbers: number[]
   gaps: Told[]
+  /** One connection of a plain client. Absent: a client that resumes, to which everything is due. */
+  plain?: Stay
+  /** True: it may be told that something is missing. */
+  mayMiss?: boolean
   /** More of a fault: of the message with this index, and of a number. */
   where?: (index: number, number: number) => string
+}
+
+/** What is due to a plain client: what follows its first message, and whatever was produced after it went live. */
+export interface Stay {
+  /** The highest number that was taken when its RECEIPT came. */
+  after: number
+  /** The connection has ended: nothing is due beyond its last message. */
+  left: boolean
 }
 
 export interface Verdict {
@@ -24,6 +36,8 @@ export interface Verdict {
   silent: number
   /** Times a reader was told that something is missing. */
   told: number
+  /** What was lost or told where nothing may be missing. */
+  undue: number
   /** Came although Kafka never held it. */
   strange: number
   /** What was wrong, where. */
@@ -34,17 +48,20 @@ export interface Verdict {
 export type Truth = ReadonlyMap<string, readonly number[]>
 
 export function judge(truth: Truth, readers: Reader[]): Verdict {
-  const verdict = { deliveries: 0, lost: 0, doubled: 0, reordered: 0, silent: 0, told: 0, strange: 0 }
+  const verdict = { deliveries: 0, lost: 0, doubled: 0, reordered: 0, silent: 0, told: 0, undue: 0, strange: 0 }
   const details: string[] = []
   const places = new Map([...truth].map(([room, numbers]) => [room, placesOf(numbers)]))
   for (const reader of readers) {
-    const { room, numbers, gaps, where = () => '' } = reader
+    const { room, numbers, gaps, plain, mayMiss = false, where = () => '' } = reader
     const say = (index: number, number: number, text: string) =>
       void details.push(`${reader.name} in ${room}: ${text}${where(index, number)}`)
-    const expected = truth.get(room) ?? []
-    const { holes, ...counts } = walk(numbers, expected.length, places.get(room) ?? new Map(), say)
+    const all = truth.get(room) ?? []
+    const expected = plain ? dueTo(plain, numbers, all) : all
+    const placesHere = (plain ? placesOf(expected) : places.get(room)) ?? new Map()
+    const { holes, ...counts } = walk(numbers, plain?.left ? 0 : expected.length, placesHere, say)
     verdict.deliveries += numbers.length
     verdict.told += gaps.length
+    if (!mayMiss) verdict.undue += gaps.length
     verdict.doubled += counts.doubled
     verdict.reordered += counts.reordered
     verdict.strange += counts.strange
@@ -52,6 +69,7 @@ export function judge(truth: Truth, readers: Reader[]): Verdict {
       const told = gaps.find(({ from, to }) => from <= before && before <= to)
       const isTold = told && (told.gap === 'unknown' || Number(told.gap) >= missing.length)
       verdict.lost += missing.length
+      if (!mayMiss) verdict.undue += missing.length
       if (!isTold) verdict.silent += missing.length
       const [first, last] = [missing[0], missing.at(-1)].map(place => expected[place as number] as number)
       const what = `${missing.length} missing (${first}…${last}) before message ${before}`
@@ -59,6 +77,18 @@ export function judge(truth: Truth, readers: Reader[]): Verdict {
     }
   }
   return { ...verdict, details }
+}
+
+/** From its first message on, or from the first that was due to it. Where that message may be one of several, the one that fits best. */
+function dueTo({ after, left }: Stay, numbers: number[], all: readonly number[]): readonly number[] {
+  const due = all.findIndex(number => number > after)
+  const firsts = [...all.keys()].filter(place => all[place] === numbers[0])
+  const fitting = firsts.find(place => numbers.every((number, index) => number === all[place + index]))
+  const first = fitting ?? firsts[0] ?? all.length
+  return all.slice(
+    due < 0 ? first : Math.min(first, due),
+    left && fitting !== undefined ? fitting + numbers.length : undefined
+  )
 }
 
 /** Number and how many of it came before → its place. */

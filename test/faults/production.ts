@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kafka, type Message, Partitioners, type Producer } from 'kafkajs'
-import { connectStompjs } from '../support/stomp-client.ts'
+import { connectStompjs, type StompClient } from '../support/stomp-client.ts'
 import type { Ledger } from './ledger.ts'
 
 // Who produces during a scenario: another program, at a constant rate, and clients that SEND and wait for the RECEIPT. What
@@ -15,17 +15,22 @@ export interface ProductionOptions {
   textBytes: number
 }
 
-export interface Production {
-  /** Added to the time of each record. Milliseconds. */
-  shiftMs: number
-  /** So many more records as fast as Kafka takes them, of longer text, or to one room. */
-  burst(count: number, of: { textBytes: number; room?: string }): void
+export interface Source {
+  /** Resolves when nothing is under way. */
   pause(): Promise<void>
   resume(): void
   stop(): Promise<void>
 }
 
-const TICK_MS = 25
+export interface Production extends Source {
+  /** Added to the time of each record. Milliseconds. */
+  shiftMs: number
+  /** So many more records as fast as Kafka takes them, of longer text, or to one room. */
+  burst(count: number, of: { textBytes: number; room?: string }): void
+}
+
+const TICK_MS = 100
+const BETWEEN_SENDS_MS = 25
 const MOST_IN_BATCH = 1000
 /** Of one send: it may all go to one partition. */
 const MOST_BYTES = 500_000
@@ -82,7 +87,7 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
   async function flow(): Promise<void> {
     let last = performance.now()
     while (!stopped) {
-      await delay(TICK_MS)
+      if (owed < 1) await delay(TICK_MS)
       const now = performance.now()
       if (!paused) owed += Math.min(((now - last) / 1000) * recordsPerSecond, MOST_IN_BATCH)
       last = now
@@ -91,11 +96,14 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
       if (count === 0) continue
       sending = send(count)
       await sending
-      if (owed >= 1) continue
-      textBytes = options.textBytes
-      flooded = undefined
+      if (owed < 1) calm()
     }
     await producer?.disconnect()
+  }
+
+  function calm(): void {
+    textBytes = options.textBytes
+    flooded = undefined
   }
 
   const production: Production = {
@@ -108,6 +116,7 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
     async pause() {
       paused = true
       owed = 0
+      calm()
       await sending
     },
     resume() {
@@ -123,18 +132,26 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
 }
 
 /** A client that SENDs to one room after the other, each time waits for the RECEIPT, and goes on at the next replica when it fails. */
-export function sendAlong(ledger: Ledger, urls: string[]): { stop(): Promise<void> } {
+export function sendAlong(ledger: Ledger, urls: string[]): Source {
+  let paused = false
   let stopped = false
+  let sending: Promise<void> = Promise.resolve()
 
   async function session(url: string): Promise<void> {
     await using client = await connectStompjs(url)
     for (let turn = 0; !stopped; turn++) {
-      const room = ledger.rooms[turn % ledger.rooms.length] as string
-      const n = ledger.next(room)
-      await client.send(`/room/${room}`, recordValue(room, n, 20))
-      ledger.acknowledge(room, n)
-      await delay(TICK_MS)
+      if (!paused) {
+        sending = send(client, ledger.rooms[turn % ledger.rooms.length] as string)
+        await sending
+      }
+      await delay(BETWEEN_SENDS_MS)
     }
+  }
+
+  async function send(client: StompClient, room: string): Promise<void> {
+    const n = ledger.next(room)
+    await client.send(`/room/${room}`, recordValue(room, n, 20))
+    ledger.acknowledge(room, n)
   }
 
   async function flow(): Promise<void> {
@@ -145,6 +162,13 @@ export function sendAlong(ledger: Ledger, urls: string[]): { stop(): Promise<voi
 
   const flowing = flow()
   return {
+    async pause() {
+      paused = true
+      await sending.catch(() => undefined)
+    },
+    resume() {
+      paused = false
+    },
     async stop() {
       stopped = true
       await flowing

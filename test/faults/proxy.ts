@@ -7,6 +7,8 @@ export interface Link extends AsyncDisposable {
   readonly port: number
   /** The port of this machine that it leads to. */
   target: number
+  /** How many connections it ended, and how often it held bytes back. */
+  readonly harmed: number
   /** Ends every connection; new ones are ended at once. */
   cut(): void
   /** Half-open: connections stay, new ones are taken, and nothing passes, not even their end. */
@@ -37,9 +39,11 @@ export async function createLink(target = 0): Promise<Link> {
   const sockets = new Set<Socket>()
   let state = GOOD
   let changed = Promise.withResolvers<void>()
+  let harmed = 0
 
   // Half-open allowed: the end of one way is passed on like its bytes, not answered here.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, near => {
+    if (state !== GOOD) harmed++
     if (state.cut) return void near.destroy()
     const far = connect({ host: '127.0.0.1', port: link.target, allowHalfOpen: true, noDelay: true })
     for (const [from, to] of [
@@ -59,6 +63,7 @@ export async function createLink(target = 0): Promise<Link> {
     let ended = false
     let news = Promise.withResolvers<void>()
     from.on('data', bytes => {
+      if (state !== GOOD) harmed++
       waiting.push({ bytes, cameMs: performance.now() })
       size += bytes.length
       if (size > WINDOW_BYTES) from.pause()
@@ -97,8 +102,8 @@ export async function createLink(target = 0): Promise<Link> {
     }
   }
 
-  function become(change: Partial<State>): void {
-    state = { ...GOOD, ...change }
+  function become(change?: Partial<State>): void {
+    state = change ? { ...GOOD, ...change } : GOOD
     changed.resolve()
     changed = Promise.withResolvers()
   }
@@ -108,14 +113,18 @@ export async function createLink(target = 0): Promise<Link> {
   const link: Link = {
     port: (server.address() as AddressInfo).port,
     target,
+    get harmed() {
+      return harmed
+    },
     cut() {
       become({ cut: true })
+      harmed += sockets.size
       for (const socket of sockets) socket.destroy()
     },
     freeze: () => become({ frozen: true }),
     slow: delayMs => become({ delayMs }),
     throttle: bytesPerSecond => become({ bytesPerSecond }),
-    mend: () => become({}),
+    mend: () => become(),
     async [Symbol.asyncDispose]() {
       if (!server.listening) return
       link.cut()

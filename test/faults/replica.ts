@@ -2,11 +2,14 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Baton, startBaton } from '../support/baton.ts'
+import { onFreePorts } from '../support/ports.ts'
 import { cacheFolder } from '../support/toolchain.ts'
+import { waitFor } from '../support/wait.ts'
 
-/** One Baton over all its lives, on one port. */
+/** One Baton over all its lives, on the port that it found free at its first start. */
 export interface Replica {
   readonly name: string
+  readonly port: number
   readonly url: string
   readonly wsUrl: string
   readonly isEdge: boolean
@@ -18,7 +21,7 @@ export interface Replica {
   /** SIGTERM. @throws unless it closes in time. */
   stop(): Promise<void>
   /** Sets its clock: an hour ahead, then an hour behind, then right. */
-  moveClock(): void
+  moveClock(): Promise<void>
   /** The most memory that one of its lives held. Bytes. */
   peakBytes(): number
   /** What it logged at warn and above, in all its lives. */
@@ -29,7 +32,6 @@ export interface Replica {
 
 export interface ReplicaOptions {
   name: string
-  port: number
   roles: ('relay' | 'edge')[]
   config: Record<string, unknown>
 }
@@ -37,11 +39,14 @@ export interface ReplicaOptions {
 const CLOCK = new URL('clock.ts', import.meta.url).href
 const WARN = 40
 const SAMPLE_MS = 250
+/** One that sleeps does not answer. */
+const METRICS_MS = 2000
 
 /** Not started yet. */
-export function createReplica({ name, port, roles, config }: ReplicaOptions): Replica {
-  const host = `127.0.0.1:${port}`
+export function createReplica({ name, roles, config }: ReplicaOptions): Replica {
   const lives: Baton[] = []
+  let found: number | undefined
+  let moves = 0
   let peakKiB = 0
   let sampling: NodeJS.Timeout | undefined
 
@@ -57,8 +62,16 @@ export function createReplica({ name, port, roles, config }: ReplicaOptions): Re
 
   const replica: Replica = {
     name,
-    url: `http://${host}`,
-    wsUrl: `ws://${host}/ws`,
+    get port() {
+      if (!found) throw new Error(`${name} was never started`)
+      return found
+    },
+    get url() {
+      return `http://127.0.0.1:${replica.port}`
+    },
+    get wsUrl() {
+      return `ws://127.0.0.1:${replica.port}/ws`
+    },
     isEdge: roles.includes('edge'),
     isRelay: roles.includes('relay'),
     get baton() {
@@ -68,7 +81,11 @@ export function createReplica({ name, port, roles, config }: ReplicaOptions): Re
     },
     async start(ready = true) {
       const env = { NODE_COMPILE_CACHE: join(cacheFolder(), 'node'), NODE_OPTIONS: `--import ${CLOCK}` }
-      lives.push(await startBaton({ config: { ...config, roles }, port, ready, env }))
+      const startOn = (port: number) => startBaton({ config: { ...config, roles }, port, ready, env })
+      const baton = found ? await startOn(found) : await onFreePorts(1, ([port = 0]) => startOn(port))
+      found = baton.port
+      moves = 0
+      lives.push(baton)
       clearInterval(sampling)
       sampling = setInterval(sample, SAMPLE_MS).unref()
     },
@@ -81,13 +98,18 @@ export function createReplica({ name, port, roles, config }: ReplicaOptions): Re
       sample()
       assert.deepEqual(await replica.baton.stop(), { code: 0, signal: null }, `${name}: ${replica.baton.logs}`)
     },
-    moveClock: () => process.kill(replica.baton.pid, 'SIGWINCH'),
+    async moveClock() {
+      process.kill(replica.baton.pid, 'SIGWINCH')
+      moves++
+      const moved = () => replica.baton.logs.includes(`clock ${moves}: `)
+      await waitFor(moved, { what: `the clock of ${name} to be moved` })
+    },
     peakBytes: () => peakKiB * 1024,
     troubles: () =>
       lives.flatMap(({ logs }) => logs.split('\n')).filter(line => Number(/^\{"level":(\d+)/.exec(line)?.[1]) >= WARN),
     async metric(metric) {
-      const text = await (await fetch(`${replica.url}/metrics`)).text()
-      const samples = text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)`, 'gm'))
+      const answer = await fetch(`${replica.url}/metrics`, { signal: AbortSignal.timeout(METRICS_MS) })
+      const samples = (await answer.text()).matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)`, 'gm'))
       return [...samples].reduce((sum, [, value]) => sum + Number(value), 0)
     }
   }

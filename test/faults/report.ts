@@ -1,4 +1,4 @@
-import type { Report } from './scenario.ts'
+import { PEAK_MIB, type Report } from './scenario.ts'
 
 type Column = [title: string, of: (report: Report) => string | number]
 
@@ -13,7 +13,7 @@ const COLUMNS: Column[] = [
   ['told', ({ told }) => told],
   ['unwritten', ({ unwritten }) => unwritten],
   ['recovery', ({ recoveryMs }) => `${(recoveryMs / 1000).toFixed(1)} s`],
-  ['peak', ({ peakMiB }) => `${Math.max(0, ...peakMiB)} MiB`],
+  [`peak (${PEAK_MIB} MiB)`, ({ peakMiB }) => `${Math.max(0, ...peakMiB)} MiB`],
   ['took', ({ tookMs }) => `${Math.round(tookMs / 1000)} s`],
   ['holds', ({ faults }) => (faults.length === 0 ? 'yes' : 'NO')]
 ]

@@ -1,6 +1,4 @@
-import { waitFor } from '../support/wait.ts'
-import { judge, type Reader, type Verdict } from './oracle.ts'
-import { createRandom } from './random.ts'
+import { examine, type Findings } from './examine.ts'
 import { openStage, type Stage, type StageOptions } from './stage.ts'
 import type { World } from './world.ts'
 
@@ -11,22 +9,17 @@ export interface Scenario {
   about: string
   /** What must hold all the same. */
   expects: string
-  /** True: what Kafka holds no more may be missing, where that is told. */
-  mayMiss?: boolean
+  /** Clients, by index, that may miss something where that is told; −1 is plain ones. Then something must be missing. Default: none. */
+  mayMiss?: (client: number) => boolean
   /** True: it harms what all scenarios share, so no other may run meanwhile. */
   alone?: boolean
   stage?: StageOptions
-  /** Does the harm, and undoes it; recovery counts from when it resolves, or from each of its marks. */
+  /** Does the harm, and undoes it; recovery counts from when it resolves, or from each of its marks. @throws where the harm was none. */
   run(stage: Stage): Promise<void>
 }
 
-export interface Report extends Omit<Verdict, 'details'> {
+export interface Report extends Omit<Findings, 'details'> {
   name: string
-  /** Held by Kafka. */
-  records: number
-  acknowledged: number
-  /** Acknowledged, and not held by Kafka. */
-  unwritten: number
   /** From the end of the fault to the first moment when every client had everything. Milliseconds. */
   recoveryMs: number
   /** Of each replica, the most memory. MiB. */
@@ -40,129 +33,112 @@ export interface RunOptions {
   long: boolean
   seed: number
   recordsPerSecond: number
-  /** At least so many are produced. */
-  records: number
 }
 
-const SETTLE_MS = 60_000
-const PEAK_MIB = 400
+export interface Run extends AsyncDisposable {
+  /** Never rejects: what goes wrong is a fault in the report. @param records at least so many are produced. */
+  play(scenario: Scenario, records?: number): Promise<Report>
+}
+
+/** Of one replica. */
+export const PEAK_MIB = 400
 /** Of what was found wrong, and of the logs. */
 const LINES = 15
 const LINE_CHARS = 400
 
-/** Runs one scenario on a stage of its own. Never rejects: what goes wrong is a fault in the report. */
-export async function runScenario(world: World, scenario: Scenario, options: RunOptions): Promise<Report> {
-  const start = performance.now()
-  const random = createRandom(`${options.seed} ${scenario.name}`)
-  const faults: string[] = []
+const NOTHING: Findings = {
+  ...{ deliveries: 0, lost: 0, doubled: 0, reordered: 0, silent: 0, told: 0, undue: 0, strange: 0 },
+  ...{ records: 0, acknowledged: 0, unwritten: 0, details: [] }
+}
+
+/** Those that need the same stage, by turns. */
+export function groupsOf(scenarios: Scenario[]): Scenario[][] {
+  return [...Map.groupBy(scenarios, needsOf).values()]
+}
+
+function needsOf({ name, stage = {}, alone = false }: Scenario): string {
+  // A pair that failed over is not what it was.
+  return JSON.stringify([alone, stage, stage.redis === 'pair' && name])
+}
+
+/** Plays scenarios one after the other. One that needs the stage of the one before goes on with it, unless something was wrong or missing there. */
+export function createRun(world: World, options: RunOptions): Run {
   let stage: Stage | undefined
-  let findings: Awaited<ReturnType<typeof examine>> | undefined
-  try {
-    stage = await openStage(world, scenario.stage ?? {}, { ...options, random })
+  let needs = ''
+  let before = NOTHING
+
+  async function leave(): Promise<void> {
+    await stage?.[Symbol.asyncDispose]()
+    stage = undefined
+    before = NOTHING
+  }
+
+  async function perform(scenario: Scenario, records: number): Promise<void> {
+    if (!stage || needs !== needsOf(scenario)) {
+      await leave()
+      stage = await openStage(world, scenario.stage ?? {}, options)
+      needs = needsOf(scenario)
+    }
+    stage.enter(scenario.name)
+    const until = stage.ledger.count + records
     await stage.goesOn()
     await scenario.run(stage)
     stage.mark()
     await stage.goesOn()
-    await stage.goesOn(Math.max(0, options.records - stage.ledger.count))
-  } catch (error) {
-    faults.push(`${(error as Error).stack}`)
+    await stage.goesOn(Math.max(0, until - stage.ledger.count))
   }
-  try {
-    if (stage) findings = await examine(stage)
-  } catch (error) {
-    faults.push(`${(error as Error).stack}`)
+
+  return {
+    async play(scenario, records = 0) {
+      const start = performance.now()
+      const faults: string[] = []
+      const failed = (error: unknown) => void faults.push(`${(error as Error).stack}`)
+      await perform(scenario, records).catch(failed)
+      const may = scenario.mayMiss ?? (() => false)
+      const findings = (stage && (await examine(stage, may).catch(failed))) || NOTHING
+      const report = reportOf(scenario, findings, before, stage)
+      faults.push(...broken(report, scenario))
+      if (faults.length > 0 && stage) faults.push(...findings.details.slice(0, LINES), ...troublesOf(stage))
+      before = findings
+      if (faults.length > 0 || findings.lost > 0 || findings.told > 0) await leave()
+      return { ...report, tookMs: Math.round(performance.now() - start), faults }
+    },
+    [Symbol.asyncDispose]: leave
   }
-  const { verdict, ...counts } = findings ?? {
-    verdict: judge(new Map(), []),
-    records: 0,
-    acknowledged: 0,
-    unwritten: 0
-  }
-  const { details, ...found } = verdict
-  const peakMiB = (stage?.replicas ?? []).map(replica => Math.round(replica.peakBytes() / 2 ** 20))
-  const report: Report = {
-    name: scenario.name,
-    ...counts,
+}
+
+/** What was found, less what was found before. */
+function reportOf({ name }: Scenario, findings: Findings, before: Findings, stage: Stage | undefined): Report {
+  const { details, ...found } = findings
+  const replicas = stage?.replicas ?? []
+  return {
+    name,
     ...found,
+    deliveries: found.deliveries - before.deliveries,
+    records: found.records - before.records,
+    acknowledged: found.acknowledged - before.acknowledged,
     recoveryMs: stage?.recoveryMs ?? 0,
-    peakMiB,
+    peakMiB: replicas.map(replica => Math.round(replica.peakBytes() / 2 ** 20)),
     tookMs: 0,
-    faults
+    faults: []
   }
-  faults.push(...broken(report, scenario))
-  if (faults.length > 0 && stage) {
-    faults.push(...details.slice(0, LINES))
-    for (const replica of stage.replicas) {
-      faults.push(
-        ...replica
-          .troubles()
-          .slice(-LINES)
-          .map(line => `${replica.name}: ${line.slice(0, LINE_CHARS)}`)
-      )
-    }
-  }
-  await stage?.[Symbol.asyncDispose]()
-  report.tookMs = Math.round(performance.now() - start)
-  return report
 }
 
 /** Which promises the numbers break. */
 function broken(report: Report, { mayMiss }: Scenario): string[] {
-  const never = [
-    'doubled',
-    'reordered',
-    'silent',
-    'strange',
-    ...(mayMiss ? [] : ['lost', 'told', 'unwritten'])
-  ] as const
-  const faults = never.filter(name => report[name as keyof Report] !== 0)
+  const never = ['doubled', 'reordered', 'silent', 'undue', 'strange', 'unwritten'] as const
   return [
-    ...faults.map(name => `${name}: ${report[name as keyof Report]}`),
+    ...never.filter(name => report[name] !== 0).map(name => `${name}: ${report[name]}`),
     ...(report.deliveries > 0 ? [] : ['nothing was delivered']),
+    ...(mayMiss && report.lost === 0 ? ['nothing was missing: the harm was none'] : []),
     ...report.peakMiB.filter(peak => peak > PEAK_MIB).map(peak => `a replica held ${peak} MiB`)
   ]
 }
 
-/** Ends the production, waits until every client has the last record of each of its rooms, and compares. */
-async function examine(stage: Stage) {
-  await stage.settle()
-  const { clients, ledger, witness } = stage
-  const { rooms } = witness
-  const start = ledger.startMs
-  const since = (ms: number | undefined) => (ms === undefined ? 'never' : `+${((ms - start) / 1000).toFixed(2)} s`)
-  const readers = clients.flatMap((client, index) =>
-    client.destinations.map(destination => {
-      const room = destination.slice('/room/'.length)
-      const seen = client.messages(destination)
-      const where = (at: number, number: number) => {
-        const cameMs = seen[at]?.atMs
-        const { url } = client.turns.findLast(({ atMs }) => atMs <= (cameMs ?? Date.now())) ?? {}
-        const acknowledged = since(ledger.acknowledged(room).get(number))
-        return ` (${number} acknowledged ${acknowledged}; message ${at} came ${since(cameMs)} from ${url})`
-      }
-      return {
-        name: `client ${index}`,
-        room,
-        seen,
-        gaps: client.gaps.filter(gap => gap.destination === destination),
-        where
-      }
-    })
+function troublesOf({ replicas }: Stage): string[] {
+  return replicas.flatMap(({ name, troubles }) =>
+    troubles()
+      .slice(-LINES)
+      .map(line => `${name}: ${line.slice(0, LINE_CHARS)}`)
   )
-  const complete = () =>
-    readers.every(({ room, seen }) => {
-      const last = rooms.get(room)?.at(-1)
-      return last === undefined || seen.findLast(({ n }) => n === last)
-    })
-  await waitFor(complete, { deadlineMs: SETTLE_MS, what: 'the last record of each room' }).catch(() => undefined)
-  const verdict = judge(
-    rooms,
-    readers.map(({ seen, ...reader }): Reader => ({ ...reader, numbers: seen.map(({ n }) => n) }))
-  )
-  const unwritten = ledger.rooms.reduce((sum, room) => {
-    const held = new Set(rooms.get(room))
-    return sum + [...ledger.acknowledged(room).keys()].filter(n => !held.has(n)).length
-  }, 0)
-  const records = [...rooms.values()].reduce((sum, numbers) => sum + numbers.length, 0)
-  return { verdict, records, acknowledged: ledger.count, unwritten }
 }

@@ -1,4 +1,5 @@
 import type { KafkaClient } from '../support/kafka-client.ts'
+import { waitFor } from '../support/wait.ts'
 
 /** What Kafka holds and held of a topic, as another program reads it, by room and in the order in which it must be delivered. */
 export interface Witness {
@@ -18,7 +19,7 @@ export function createWitness(kafka: KafkaClient, topic: string): Witness {
   return {
     rooms,
     async read() {
-      const offsets = await kafka.admin.fetchTopicOffsets(topic)
+      const offsets = await waitFor(() => kafka.admin.fetchTopicOffsets(topic), { what: `the offsets of ${topic}` })
       const count = offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
       for (const { partition, offset, value } of await kafka.consumeAll(topic, count)) {
         if (Number(offset) < (next.get(partition) ?? 0)) continue

@@ -8,8 +8,8 @@ import { createLink, type Link } from './proxy.ts'
 export interface World extends AsyncDisposable {
   readonly server: KafkaServer
   readonly kafka: KafkaClient
-  /** To each broker. */
-  readonly links: Link[]
+  /** A link to each broker, for one at a time; given back they are mended. */
+  borrowLinks(): Promise<AsyncDisposable & { links: Link[] }>
   /** Resolves once every replica of these topics, and of the groups' offsets, is in sync. */
   whole(topics?: string[]): Promise<void>
 }
@@ -28,10 +28,23 @@ export async function openWorld(): Promise<World> {
   const config = { brokers, connectionTimeout: 1000, requestTimeout: 5000, retry: { retries: 8, maxRetryTime: 500 } }
   const kafka = opening.use(await withKafka(config))
   const stack = opening.move()
+  let lent: Promise<void> = Promise.resolve()
   return {
     server,
     kafka,
-    links,
+    async borrowLinks() {
+      const before = lent
+      const { promise, resolve } = Promise.withResolvers<void>()
+      lent = promise
+      await before
+      return {
+        links,
+        async [Symbol.asyncDispose]() {
+          for (const link of links) link.mend()
+          resolve()
+        }
+      }
+    },
     async whole(topics = []) {
       const inSync = async () => {
         const metadata = await kafka.admin.fetchTopicMetadata({ topics: [...topics, OFFSETS_TOPIC] })

@@ -31,9 +31,12 @@ export interface Follower<T = Received> extends AsyncDisposable {
   readonly turns: { url: string; atMs: number }[]
   /** Drops the connection; the next replica is turned to. */
   leave(): void
+  /** Drops the connection and stays away until `comeBack`. */
+  goAway(): Promise<void>
+  comeBack(): void
 }
 
-const DEADLINE_MS = 15_000
+const DEADLINE_MS = 30_000
 const BACK_OFF = { minDelayMs: 50, maxDelayMs: 200 }
 /** A replica that does not answer by then is left. */
 const CONNECT_MS = 3000
@@ -90,7 +93,7 @@ export async function follow<T = Received>(
   }
 
   resuming.start()
-  await deadline(joined.promise, DEADLINE_MS, () => `the subscriptions to ${[...waiting]}`)
+  await settle(client, joined.promise, waiting)
   return {
     destinations,
     messages: destination => received.get(destination) ?? [],
@@ -98,6 +101,18 @@ export async function follow<T = Received>(
     closes,
     turns,
     leave: () => client.forceDisconnect(),
+    goAway: () => client.deactivate({ force: true }),
+    comeBack: () => client.activate(),
     [Symbol.asyncDispose]: () => client.deactivate({ force: true })
+  }
+}
+
+/** Waits until all have joined. @throws when they have not in time; then the client has ended. */
+export async function settle(client: Client, joined: Promise<void>, waiting: Set<string>): Promise<void> {
+  try {
+    await deadline(joined, DEADLINE_MS, () => `the subscriptions to ${[...waiting]}`)
+  } catch (error) {
+    await client.deactivate({ force: true })
+    throw error
   }
 }

@@ -1,11 +1,16 @@
+import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '../../support/wait.ts'
+import { raises } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
 import { FLOODED } from '../stage.ts'
 
 // Clients that read too slowly, or do not stay.
 
 const ALL = 'Every client has every record, once and in order, and is told of no gap.'
+
+/** How one that reads too slowly is closed. */
+const TRY_AGAIN_LATER = 1013
 
 export const clientScenarios: Scenario[] = [
   {
@@ -19,19 +24,29 @@ export const clientScenarios: Scenario[] = [
       const closed = () => stage.metric('baton_slow_closes_total')
       await waitFor(closed, { deadlineMs: 40_000, what: 'the slow client to be closed' })
       for (const link of stage.links) link.mend()
+      const wasSlow = ({ closes }: { closes: number[] }) => closes.includes(TRY_AGAIN_LATER)
+      assert.deepEqual([...stage.clients, ...stage.plain].filter(wasSlow), stage.clients.slice(-1))
     }
   },
   {
     name: 'restless-clients',
-    about: 'Every client drops its connection each second and resumes on another replica.',
-    expects: ALL,
-    async run({ clients, pick }) {
-      for (let round = 0; round < pick(30, 5); round++) {
-        for (const client of clients) {
-          client.leave()
-          await delay(1000 / clients.length)
+    about:
+      'Every client drops its connection each second and goes on on another replica, those who resume and plain ones.',
+    expects: `${ALL} A plain client gets, of each connection, all that comes while it lasts.`,
+    async run(stage) {
+      const clients = [...stage.clients, ...stage.plain]
+      const rounds = stage.pick(30, 5)
+      const turns = clients.map(client => client.turns.length)
+      await raises(stage, 'baton_resumes_total', async () => {
+        for (let round = 0; round < rounds; round++) {
+          for (const client of clients) {
+            client.leave()
+            await delay(1000 / clients.length)
+          }
         }
-      }
+      })
+      for (const [index, client] of clients.entries())
+        assert.ok(client.turns.length - (turns[index] ?? 0) >= rounds / 2)
     }
   }
 ]

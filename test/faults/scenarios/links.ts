@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Link } from '../proxy.ts'
 import type { Scenario } from '../scenario.ts'
@@ -44,12 +45,15 @@ export const linkScenarios: Scenario[] = LINKS.flatMap(link =>
       name: `${link.name}-${way.name}`,
       about: `The link ${link.what} ${way.what} for ${way.longMs / 1000} seconds (short: ${way.shortMs / 1000}).`,
       expects: link.stage.senders ? `${ALL} Every SEND that got its RECEIPT is in Kafka.` : ALL,
-      alone: link.stage.over === 'kafka',
       stage: link.stage,
-      async run({ links, pick }) {
+      async run({ links, pick, falters }) {
+        const harmed = () => links.reduce((sum, { harmed }) => sum + harmed, 0)
+        const before = harmed()
         for (const each of links) way.spoil(each)
+        if (!link.stage.senders) await falters()
         await delay(pick(way.longMs, way.shortMs))
         for (const each of links) each.mend()
+        assert.ok(harmed() > before, 'nothing came over the link')
       }
     })
   )

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Message } from 'kafkajs'
+import { rewinds } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
 
 // Records that no route can take, records of another time, and replicas whose clocks are wrong. The clocks of Kafka and Redis are not moved.
@@ -51,7 +52,7 @@ export const recordScenarios: Scenario[] = [
     async run(stage) {
       for (let move = 0; move < 3; move++)
         for (const replica of stage.replicas) {
-          replica.moveClock()
+          await replica.moveClock()
           await stage.goesOn(stage.pick(500, 50))
         }
     }
@@ -75,7 +76,7 @@ export const recordScenarios: Scenario[] = [
     async run(stage) {
       stage.production.shiftMs = -HOUR_MS
       await stage.goesOn(200)
-      await stage.admin.flushall()
+      await rewinds(stage, async () => void (await stage.admin.flushall()))
     }
   },
   {
@@ -86,7 +87,7 @@ export const recordScenarios: Scenario[] = [
     async run(stage) {
       stage.production.shiftMs = HOUR_MS
       await stage.goesOn(200)
-      await stage.admin.flushall()
+      await rewinds(stage, async () => void (await stage.admin.flushall()))
     }
   }
 ]

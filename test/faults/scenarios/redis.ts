@@ -1,34 +1,42 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '../../support/wait.ts'
+import { raisesInRedis, rewinds } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
-import type { Stage } from '../stage.ts'
+import { PARTITIONS } from '../settings.ts'
 
 // The one Redis restarts, forgets, stops answering, or refuses.
 
 const ALL = 'Every client has every record, once and in order, and is told of no gap.'
 const REFILLED = `${ALL} The relay finds out and consumes again what Redis lost.`
 
+const AWAY = 10
+const REFILLED_RECORDS = 20
+
 export const redisScenarios: Scenario[] = [
   {
     name: 'redis-restart-kept',
     about: 'Redis is killed and started again with its append-only file.',
-    expects: ALL,
+    expects: `${ALL} Nothing is consumed again, for nothing was lost.`,
     stage: { redis: 'kept' },
-    async run({ redis }) {
-      await redis.kill()
-      await redis.restart()
+    async run(stage) {
+      const before = await stage.metric('baton_relay_rewinds_total')
+      await stage.redis.kill()
+      await stage.falters()
+      await stage.redis.restart()
+      await stage.goesOn()
+      assert.equal(await stage.metric('baton_relay_rewinds_total'), before)
     }
   },
   {
     name: 'redis-restart-empty',
     about: 'Redis is killed and started again without persistence.',
     expects: REFILLED,
-    async run(stage) {
-      await stage.redis.kill()
-      await stage.redis.restart()
-      await rewound(stage)
-    }
+    run: stage =>
+      rewinds(stage, async () => {
+        await stage.redis.kill()
+        await stage.redis.restart()
+      })
   },
   {
     name: 'flushall',
@@ -37,11 +45,12 @@ export const redisScenarios: Scenario[] = [
     async run(stage) {
       const rounds = stage.pick(5, 2)
       for (let round = 0; round < rounds; round++) {
-        await stage.admin.flushall()
-        stage.mark()
-        await stage.goesOn(stage.random.between(50, 300))
+        await rewinds(stage, async () => {
+          await stage.admin.flushall()
+          stage.mark()
+          await stage.goesOn(stage.random.between(50, 300))
+        })
       }
-      await rewound(stage)
     }
   },
   {
@@ -50,7 +59,7 @@ export const redisScenarios: Scenario[] = [
     expects: ALL,
     async run(stage) {
       for (let round = 0; round < 10; round++) {
-        await stage.admin.script('FLUSH', 'SYNC')
+        await raisesInRedis(stage, 'errorstats', 'errorstat_NOSCRIPT', () => stage.admin.script('FLUSH', 'SYNC'))
         await stage.goesOn(30)
       }
     }
@@ -73,19 +82,21 @@ export const redisScenarios: Scenario[] = [
     about: 'Redis is killed and away for 30 seconds (short: 5), then back with its append-only file.',
     expects: ALL,
     stage: { redis: 'kept' },
-    async run({ redis, pick }) {
+    async run({ redis, pick, falters }) {
       await redis.kill()
+      await falters()
       await delay(pick(30_000, 5000))
       await redis.restart()
     }
   },
   {
     name: 'redis-hangs',
-    about: 'Redis answers nothing for 30 seconds (short: 5) while its connections stay open (SIGSTOP).',
+    about: 'Redis answers nothing for 20 seconds (short: 5) while its connections stay open (SIGSTOP).',
     expects: ALL,
-    async run({ redis, pick }) {
+    async run({ redis, pick, falters }) {
       await redis.pause()
-      await delay(pick(30_000, 5000))
+      await falters()
+      await delay(pick(20_000, 5000))
       await redis.resume()
     }
   },
@@ -95,12 +106,12 @@ export const redisScenarios: Scenario[] = [
     expects: ALL,
     async run(stage) {
       await stage.admin.config('SET', 'client-output-buffer-limit', 'pubsub 16384 0 0')
-      for (let round = 0; round < stage.pick(10, 3); round++) {
-        stage.production.burst(500, { textBytes: 500 })
-        await stage.goesOn(500)
-      }
-      const cut = /client_output_buffer_limit_disconnections:(\d+)/.exec(await stage.admin.info('stats'))?.[1]
-      assert.notEqual(cut, '0')
+      await raisesInRedis(stage, 'stats', 'total_connections_received', async () => {
+        for (let round = 0; round < stage.pick(10, 3); round++) {
+          stage.production.burst(500, { textBytes: 500 })
+          await stage.goesOn(500)
+        }
+      })
       await stage.admin.config('SET', 'client-output-buffer-limit', 'pubsub 33554432 8388608 60')
     }
   },
@@ -108,18 +119,30 @@ export const redisScenarios: Scenario[] = [
     name: 'maxmemory',
     about: 'Redis reaches maxmemory (noeviction) and refuses every write, until it is given more.',
     expects: ALL,
-    async run({ admin, pick }) {
+    async run(stage) {
+      const { admin, pick, falters } = stage
       const used = Number(/^used_memory:(\d+)/m.exec(await admin.info('memory'))?.[1])
-      await admin.config('SET', 'maxmemory', used + 50_000)
-      const refused = async () => /errorstat_OOM/.test(await admin.info('errorstats'))
-      await waitFor(refused, { deadlineMs: 20_000, what: 'Redis to refuse a write' })
+      const tighten = () => admin.config('SET', 'maxmemory', used + 50_000)
+      await raisesInRedis(stage, 'errorstats', 'errorstat_OOM', tighten)
+      await falters()
       await delay(pick(10_000, 2000))
       await admin.config('SET', 'maxmemory', 0)
     }
+  },
+  {
+    name: 'refill-beyond-bounds',
+    about: `FLUSHALL empties Redis while ${AWAY} clients are away, after more records than kafka.refill.maxRecords (${REFILLED_RECORDS}) brings back.`,
+    expects:
+      'Those who were away are told of a gap where records are missing, and get all others, once and in order; those who stayed have all and are told of none.',
+    mayMiss: client => client >= 0 && client < AWAY,
+    stage: { config: { kafka: { refill: { maxRecords: REFILLED_RECORDS } } } },
+    run: stage =>
+      stage.without(stage.clients.slice(0, AWAY), () =>
+        rewinds(stage, async () => {
+          await stage.goesOn(PARTITIONS * REFILLED_RECORDS * 4)
+          await stage.admin.flushall()
+          await stage.goesOn()
+        })
+      )
   }
 ]
-
-/** A relay went back: Redis was found to have lost what it had acknowledged. */
-async function rewound({ metric }: Stage): Promise<void> {
-  await waitFor(() => metric('baton_relay_rewinds_total'), { deadlineMs: 20_000, what: 'a relay to go back' })
-}

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { membersAre, raises } from '../effects.ts'
 import type { Replica } from '../replica.ts'
 import type { Scenario } from '../scenario.ts'
 import type { Stage } from '../stage.ts'
@@ -7,15 +8,27 @@ import type { Stage } from '../stage.ts'
 
 const ALL = 'Every client has every record, once and in order, and is told of no gap.'
 const ALL_AND_SENT = `${ALL} Every SEND that got its RECEIPT is in Kafka.`
-const ONE_EACH: Scenario['stage'] = { roles: [['relay', 'edge'], ['relay'], ['edge']], senders: 'all' }
+/** What was consumed since the last commit is consumed again by who takes over. */
+const SELDOM = { kafka: { commitIntervalMs: 10_000 } }
+const ONE_EACH: Scenario['stage'] = {
+  roles: [['relay', 'edge'], ['relay'], ['edge']],
+  senders: 'all',
+  config: SELDOM
+}
+const SUPPRESSED = 'baton_entries_suppressed_total'
 
 export const replicaScenarios: Scenario[] = [
   {
     name: 'kill-9',
     about: 'A relay is killed with SIGKILL and started again, then an edge.',
-    expects: ALL_AND_SENT,
+    expects: `${ALL_AND_SENT} What the relay had not committed is consumed again, and suppressed.`,
     stage: ONE_EACH,
-    run: stage => inTurn(stage, victims(stage), replica => replica.kill())
+    run: stage =>
+      inTurn(stage, victims(stage), replica => {
+        if (!replica.isRelay) return replica.kill()
+        const others = stage.relays.filter(relay => relay !== replica)
+        return raises(stage, SUPPRESSED, () => replica.kill(), others)
+      })
   },
   {
     name: 'sigterm',
@@ -36,11 +49,13 @@ export const replicaScenarios: Scenario[] = [
     about: 'Replicas join the group and leave it every few seconds, some by SIGTERM, some by SIGKILL.',
     expects: ALL,
     async run(stage) {
-      const guests = [await stage.another(), await stage.another()]
+      const guests = [stage.another(), stage.another()]
       const rounds = stage.pick(10, 2)
       for (let round = 0; round < rounds; round++) {
+        const { length } = stage.relays
         for (const guest of guests) await guest.start(false)
-        await delay(stage.random.between(500, 2000))
+        await membersAre(stage, length + guests.length)
+        await delay(stage.random.between(0, 1000))
         for (const guest of guests) await (stage.random.of([true, false]) ? guest.stop() : guest.kill())
         await delay(stage.random.between(0, 1000))
       }
@@ -49,14 +64,19 @@ export const replicaScenarios: Scenario[] = [
   {
     name: 'zombie',
     about: 'A replica sleeps (SIGSTOP) for longer than its session in the group lasts, then goes on (SIGCONT).',
-    expects: ALL,
+    expects: `${ALL} The group goes on without it, and it is fenced out: what both consumed is suppressed.`,
+    stage: { config: SELDOM },
     async run(stage) {
-      const rounds = stage.pick(4, 1)
-      for (let round = 0; round < rounds; round++) {
+      const { length } = stage.relays
+      for (let round = 0; round < stage.pick(4, 1); round++) {
         const { baton } = stage.random.of(stage.replicas)
-        await baton.pause()
-        await delay(stage.random.between(4000, 6000))
-        await baton.resume()
+        await raises(stage, SUPPRESSED, async () => {
+          await baton.pause()
+          await membersAre(stage, length - 1)
+          await delay(stage.random.between(0, 1000))
+          await baton.resume()
+          await membersAre(stage, length)
+        })
         stage.mark()
         await stage.goesOn()
       }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '../../support/wait.ts'
+import { rewinds } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
 import type { Stage } from '../stage.ts'
 
@@ -24,15 +25,14 @@ export const sentinelScenarios: Scenario[] = [
     about: 'The replica lags behind (its link to the primary is frozen), then the primary is killed and it takes over.',
     expects: ALL,
     stage: { redis: 'pair' },
-    async run(stage) {
-      for (const link of stage.links) link.freeze()
-      await stage.goesOn(stage.random.between(100, 500))
-      await stage.pair.primary.kill()
-      for (const link of stage.links) link.cut()
-      await promoted(stage)
-      const rewinds = () => stage.metric('baton_relay_rewinds_total')
-      await waitFor(rewinds, { deadlineMs: 30_000, what: 'a relay to find that the new primary is behind' })
-    }
+    run: stage =>
+      rewinds(stage, async () => {
+        for (const link of stage.links) link.freeze()
+        await stage.goesOn(stage.random.between(100, 500))
+        await stage.pair.primary.kill()
+        for (const link of stage.links) link.cut()
+        await promoted(stage)
+      })
   },
   {
     name: 'failover-asleep',
