@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { full } from '../support/faults.ts'
+import type { Follower } from '../support/stomp-follower.ts'
 import { scenarios } from './catalog.ts'
-import { createRun, groupsOf } from './scenario.ts'
+import { examine } from './examine.ts'
+import { createRun, groupsOf, type Scenario } from './scenario.ts'
+import type { Seen } from './seats.ts'
+import { openStage } from './stage.ts'
 import { openWorld, type World } from './world.ts'
 
 // Clients that resume get what Kafka holds, once and in order, or are told. `npm run faults` has run the long form by itself.
@@ -22,6 +26,7 @@ for (const { where, concurrency, those } of [
   { where: 'alone', concurrency: 1, those: groups.filter(([first]) => first?.alone) }
 ]) {
   describe(where, { concurrency }, () => {
+    if (where === 'side by side' && !full) test('what is spoiled between a client and the oracle is found', spoiled)
     for (const group of those) {
       describe(`on one stage: ${group.map(({ name }) => name).join(', ')}`, { concurrency: 1 }, () => {
         let run: ReturnType<typeof createRun>
@@ -38,4 +43,29 @@ for (const { where, concurrency, those } of [
       })
     }
   })
+}
+
+/** Has Kafka delete records, and then takes from one client what it was told, and from others a message, its place, or its only coming. */
+async function spoiled(): Promise<void> {
+  const retention = scenarios.find(({ name }) => name === 'retention-passed') as Scenario
+  await using stage = await openStage(world as World, retention.stage ?? {}, OPTIONS)
+  await retention.run(stage)
+  await stage.goesOn(200)
+  assert.equal((await examine(stage, () => true)).silent, 0)
+  const [untold, dropping, doubling, swapping] = stage.clients as Follower<Seen>[]
+  const [plain] = stage.plain
+  const lastOf = (client: Follower<Seen> | undefined) => client?.messages(`${client.destinations[0]}`) ?? []
+  Object.defineProperty(untold, 'gaps', { value: [] })
+  lastOf(dropping).splice(-2, 1)
+  lastOf(doubling).push(...lastOf(doubling).slice(-1))
+  lastOf(swapping).push(...lastOf(swapping).splice(-2, 1))
+  lastOf(plain).splice(-2, 1)
+  stage.ledger.acknowledge('room-0', stage.ledger.next('room-0'))
+  const { details, unwritten } = await examine(stage, () => true)
+  const found = new Set(
+    details.flatMap(text => /^(.*) in room.* (told: nothing|doubled|too late) /.exec(text)?.slice(1).join() ?? [])
+  )
+  const expected = ['client 0,told: nothing', 'client 1,told: nothing', 'client 2,doubled', 'client 3,too late']
+  assert.deepEqual(found, new Set([...expected, 'plain client 0,told: nothing']))
+  assert.equal(unwritten, 1)
 }
