@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { full } from '../support/faults.ts'
-import type { Follower } from '../support/stomp-follower.ts'
 import { scenarios } from './catalog.ts'
 import { examine } from './examine.ts'
 import { createRun, groupsOf, type Scenario } from './scenario.ts'
-import type { Seen } from './seats.ts'
+import type { Plain, Resuming } from './seats.ts'
 import { openStage } from './stage.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -22,7 +21,7 @@ after(() => world?.[Symbol.asyncDispose]())
 
 const groups = full ? [] : groupsOf(scenarios)
 for (const { where, concurrency, those } of [
-  { where: 'side by side', concurrency: 4, those: groups.filter(([first]) => !first?.alone) },
+  { where: 'side by side', concurrency: 3, those: groups.filter(([first]) => !first?.alone) },
   { where: 'alone', concurrency: 1, those: groups.filter(([first]) => first?.alone) }
 ]) {
   describe(where, { concurrency }, () => {
@@ -52,10 +51,10 @@ async function spoiled(): Promise<void> {
   await retention.run(stage)
   await stage.goesOn(200)
   assert.equal((await examine(stage, () => true)).silent, 0)
-  const [untold, dropping, doubling, swapping] = stage.clients as Follower<Seen>[]
+  const [untold, dropping, doubling, swapping] = stage.clients
   const [plain] = stage.plain
-  const lastOf = (client: Follower<Seen> | undefined) => client?.messages(`${client.destinations[0]}`) ?? []
-  Object.defineProperty(untold, 'gaps', { value: [] })
+  const lastOf = (client: Plain | Resuming | undefined) => client?.messages(`${client.destinations[0]}`) ?? []
+  Object.assign(untold as Resuming, { gaps: [] })
   lastOf(dropping).splice(-2, 1)
   lastOf(doubling).push(...lastOf(doubling).slice(-1))
   lastOf(swapping).push(...lastOf(swapping).splice(-2, 1))
