@@ -61,7 +61,7 @@ function needsOf({ name, stage = {}, alone = false }: Scenario): string {
   return JSON.stringify([alone, stage, stage.redis === 'pair' && name])
 }
 
-/** Plays scenarios one after the other. One that needs the stage of the one before goes on with it, unless something was wrong or missing there. */
+/** Plays scenarios one after the other. In the short form, one that needs the stage of the one before goes on with it, unless something was wrong or missing there. */
 export function createRun(world: World, options: RunOptions): Run {
   let stage: Stage | undefined
   let needs = ''
@@ -74,7 +74,7 @@ export function createRun(world: World, options: RunOptions): Run {
   }
 
   async function perform(scenario: Scenario, records: number): Promise<void> {
-    if (!stage || needs !== needsOf(scenario)) {
+    if (!stage || options.long || needs !== needsOf(scenario)) {
       await leave()
       stage = await openStage(world, scenario.stage ?? {}, options)
       needs = needsOf(scenario)

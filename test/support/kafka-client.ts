@@ -39,9 +39,9 @@ export interface KafkaClient extends AsyncDisposable {
   createTopicWith(settings: Omit<ITopicConfig, 'topic'>): Promise<string>
   /** By a producer of its own, acknowledged by all. */
   produce(topic: string, messages: Message[]): Promise<void>
-  /** The first `count` messages of a topic, in order of arrival, within 15 s; a group of its own. */
+  /** The first `count` messages of a topic, in order of arrival, within a minute; a group of its own. */
   consumeAll(topic: string, count: number): Promise<ConsumedMessage[]>
-  /** What is committed by now, within 15 s; no open transaction may be in its way. Writes a message with an `end` header to each partition. */
+  /** What is committed by now, within a minute; no open transaction may be in its way. Writes a message with an `end` header to each partition. */
   consumeCommitted(topic: string): Promise<ConsumedMessage[]>
   /** The same, with what was aborted or is still open. */
   consumeWritten(topic: string): Promise<ConsumedMessage[]>
@@ -52,7 +52,7 @@ interface Reading {
   readUncommitted?: boolean
 }
 
-const CONSUME_DEADLINE_MS = 15_000
+const CONSUME_DEADLINE_MS = 60_000
 
 /** A plain kafkajs client, as another program would be; of the shared Kafka unless brokers are given. */
 export async function withKafka(config: Partial<KafkaConfig> = {}): Promise<KafkaClient> {

@@ -27,8 +27,7 @@ export const sentinelScenarios: Scenario[] = [
     stage: { redis: 'pair' },
     run: stage =>
       rewinds(stage, async () => {
-        for (const link of stage.links) link.freeze()
-        await stage.goesOn(stage.random.between(100, 500))
+        await lag(stage)
         await stage.pair.primary.kill()
         for (const link of stage.links) link.cut()
         await promoted(stage)
@@ -37,17 +36,26 @@ export const sentinelScenarios: Scenario[] = [
   {
     name: 'failover-asleep',
     about:
-      'The primary sleeps (SIGSTOP), the replica takes over, and the old primary wakes with writes still in flight to it.',
+      'The primary sleeps (SIGSTOP), the replica, which lags behind, takes over, and the old primary wakes with writes still in flight to it.',
     expects: ALL,
     stage: { redis: 'pair' },
-    async run(stage) {
-      await stage.pair.primary.pause()
-      await promoted(stage)
-      await delay(stage.random.between(0, 2000))
-      await stage.pair.primary.resume()
-    }
+    run: stage =>
+      rewinds(stage, async () => {
+        await lag(stage)
+        await stage.pair.primary.pause()
+        for (const link of stage.links) link.cut()
+        await promoted(stage)
+        await delay(stage.random.between(0, 2000))
+        await stage.pair.primary.resume()
+      })
   }
 ]
+
+/** The replica gets no more of what is written. */
+async function lag({ links, goesOn, random }: Stage): Promise<void> {
+  for (const link of links) link.freeze()
+  await goesOn(random.between(100, 500))
+}
 
 async function promoted({ pair }: Stage): Promise<void> {
   const over = async () => (await pair.primaryPort()) === pair.replica.port
