@@ -4,14 +4,15 @@ import type { Stage } from './stage.ts'
 
 // That a harm was one: a scenario whose fault did nothing must fail.
 
-const DEADLINE_MS = 30_000
+/** Each look is a request to every replica, or to Redis or Kafka. */
+const PATIENCE = { deadlineMs: 30_000, everyMs: 100 }
 
 /** Does something, and waits until it raised a metric. @param of the replicas it is summed over, of which none may be killed meanwhile. */
 export async function raises(stage: Stage, metric: string, harm: () => Promise<void>, of?: Replica[]): Promise<void> {
   const before = await stage.metric(metric, of)
   await harm()
   const risen = async () => (await stage.metric(metric, of)) > before
-  await waitFor(risen, { deadlineMs: DEADLINE_MS, what: `${metric} to rise above ${before}` })
+  await waitFor(risen, { ...PATIENCE, what: `${metric} to rise above ${before}` })
 }
 
 /** A relay goes back: it finds that Redis lost what it had acknowledged. */
@@ -25,7 +26,7 @@ export async function membersAre({ world, groupId }: Stage, count: number): Prom
     const { groups } = await world.kafka.admin.describeGroups([groupId])
     return groups[0]?.members.length === count
   }
-  await waitFor(members, { deadlineMs: DEADLINE_MS, what: `the group to have ${count} members` })
+  await waitFor(members, { ...PATIENCE, what: `the group to have ${count} members` })
 }
 
 /** A counter of Redis: `info` names it as `INFO section` does. Errors that never occurred count 0. */
@@ -43,5 +44,5 @@ export async function raisesInRedis(
   const before = await redisCount(stage, section, counter)
   await harm()
   const risen = async () => (await redisCount(stage, section, counter)) > before
-  await waitFor(risen, { deadlineMs: DEADLINE_MS, what: `${counter} of Redis to rise above ${before}` })
+  await waitFor(risen, { ...PATIENCE, what: `${counter} of Redis to rise above ${before}` })
 }

@@ -21,7 +21,7 @@ const command = new Command('faults')
     'Harms Baton and what it stands on in every way of test/faults, and compares what clients got with Kafka.'
   )
   .option('--only <name...>', 'these scenarios')
-  .option('--short', 'as npm test runs them: about ten seconds and 300 records a second each, and no other tests')
+  .option('--short', 'as npm test runs them: about ten seconds and 200 records a second each, and no other tests')
   .option(
     '--records <n>',
     'records of all scenarios together, at least (default: 1000000; --short: as they come)',
@@ -49,7 +49,7 @@ const {
 
 const ROOT = join(import.meta.dirname, '../..')
 const LONG_RECORDS_PER_SECOND = 1000
-const SHORT_RECORDS_PER_SECOND = 300
+const SHORT_RECORDS_PER_SECOND = 200
 
 endWithParent()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))

@@ -10,7 +10,7 @@ import { openWorld, type World } from './world.ts'
 
 // Clients that resume get what Kafka holds, once and in order, or are told. `npm run faults` has run the long form by itself.
 
-const OPTIONS = { long: false, seed: 1, recordsPerSecond: 300 }
+const OPTIONS = { long: false, seed: 1, recordsPerSecond: 200 }
 
 let world: World | undefined
 
@@ -20,25 +20,28 @@ before(async () => {
 after(() => world?.[Symbol.asyncDispose]())
 
 const groups = full ? [] : groupsOf(scenarios)
-for (const { where, concurrency, those } of [
-  { where: 'side by side', concurrency: 3, those: groups.filter(([first]) => !first?.alone) },
-  { where: 'alone', concurrency: 1, those: groups.filter(([first]) => first?.alone) }
-]) {
-  describe(where, { concurrency }, () => {
-    if (where === 'side by side' && !full) test('what is spoiled between a client and the oracle is found', spoiled)
-    for (const group of those) {
-      describe(`on one stage: ${group.map(({ name }) => name).join(', ')}`, { concurrency: 1 }, () => {
-        let run: ReturnType<typeof createRun>
-        before(() => {
-          run = createRun(world as World, OPTIONS)
-        })
-        after(() => run[Symbol.asyncDispose]())
-        for (const scenario of group) {
-          test(`${scenario.name}: ${scenario.about}`, async () => {
-            const { faults } = await run.play(scenario)
-            assert.deepEqual(faults, [], faults.join('\n'))
-          })
-        }
+const isAlone = ([first]: Scenario[]) => first?.alone === true
+
+// Most of it is waiting.
+describe('side by side', { concurrency: 3 }, () => {
+  if (!full) test('what is spoiled between a client and the oracle is found', spoiled)
+  for (const group of groups.filter(those => !isAlone(those))) onOneStage(group)
+})
+describe('alone', { concurrency: 1 }, () => {
+  for (const group of groups.filter(isAlone)) onOneStage(group)
+})
+
+function onOneStage(group: Scenario[]): void {
+  describe(`on one stage: ${group.map(({ name }) => name).join(', ')}`, { concurrency: 1 }, () => {
+    let run: ReturnType<typeof createRun>
+    before(() => {
+      run = createRun(world as World, OPTIONS)
+    })
+    after(() => run[Symbol.asyncDispose]())
+    for (const scenario of group) {
+      test(`${scenario.name}: ${scenario.about}`, async () => {
+        const { faults } = await run.play(scenario)
+        assert.deepEqual(faults, [], faults.join('\n'))
       })
     }
   })

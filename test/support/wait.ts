@@ -6,6 +6,8 @@ type What = string | (() => string)
 export interface Waiting {
   /** Milliseconds until it is given up; default 10 s. */
   deadlineMs?: number
+  /** Milliseconds between two looks; default 10. */
+  everyMs?: number
   /** What is waited for, as the error tells it; a function is called only then. */
   what: What
 }
@@ -19,7 +21,7 @@ const DEADLINE_MS = 10_000
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { deadlineMs = DEADLINE_MS, what }: Waiting
+  { deadlineMs = DEADLINE_MS, everyMs = POLL_MS, what }: Waiting
 ): Promise<NonNullable<T>> {
   const end = performance.now() + deadlineMs
   let cause: unknown
@@ -31,7 +33,7 @@ export async function waitFor<T>(
     } catch (error) {
       cause = error
     }
-    await delay(POLL_MS)
+    await delay(everyMs)
   } while (performance.now() < end)
   throw late(deadlineMs, what, cause)
 }

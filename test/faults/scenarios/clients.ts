@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import { waitFor } from '../../support/wait.ts'
 import { raises } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
 import { FLOODED } from '../stage.ts'
@@ -20,9 +19,9 @@ export const clientScenarios: Scenario[] = [
     stage: { over: 'client', config: { stomp: { sendQueueBytes: 1_000_000, sendQueueAgeMs: 3000 } } },
     async run(stage) {
       for (const link of stage.links) link.throttle(1024)
-      stage.production.burst(stage.pick(2000, 600), { textBytes: 20_000, room: FLOODED })
-      const closed = () => stage.metric('baton_slow_closes_total')
-      await waitFor(closed, { deadlineMs: 40_000, what: 'the slow client to be closed' })
+      await raises(stage, 'baton_slow_closes_total', async () => {
+        stage.production.burst(stage.pick(2000, 600), { textBytes: 20_000, room: FLOODED })
+      })
       for (const link of stage.links) link.mend()
       const wasSlow = ({ closes }: { closes: number[] }) => closes.includes(TRY_AGAIN_LATER)
       assert.deepEqual([...stage.clients.slice(0, -1), ...stage.plain].filter(wasSlow), [])

@@ -42,8 +42,7 @@ export const kafkaScenarios: Scenario[] = [
     stage: { senders: 'all' },
     async run({ world: { server }, pick, ledger }) {
       await Promise.all(BROKERS.map(server.kill))
-      await standsStill(ledger, pick(30_000, 3000))
-      await Promise.all(BROKERS.map(server.restart))
+      await standsStill(ledger, pick(30_000, 3000)).finally(() => Promise.all(BROKERS.map(server.restart)))
     }
   },
   {
@@ -54,8 +53,7 @@ export const kafkaScenarios: Scenario[] = [
     stage: { senders: 'all' },
     async run({ world: { server }, pick, ledger }) {
       await Promise.all(BROKERS.map(server.pause))
-      await standsStill(ledger, pick(20_000, 6000))
-      await Promise.all(BROKERS.map(server.resume))
+      await standsStill(ledger, pick(20_000, 6000)).finally(() => Promise.all(BROKERS.map(server.resume)))
     }
   },
   {

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import type { Message } from 'kafkajs'
 import { rewinds } from '../effects.ts'
 import type { Scenario } from '../scenario.ts'
+import { PARTITIONS } from '../settings.ts'
 
 // Records that no route can take, records of another time, and replicas whose clocks are wrong. The clocks of Kafka and Redis are not moved.
 
 const ALL = 'Every client has every record, once and in order, and is told of no gap.'
 const HOUR_MS = 3_600_000
-const DEAD_LETTER = 'poison.dead-letter'
+/** By default; no other scenario has records for it. */
+const DEAD_LETTER = 'baton.dead-letter'
 
 const POISON: (string | Buffer | null)[] = [
   null,
@@ -27,16 +29,16 @@ export const recordScenarios: Scenario[] = [
     name: 'poison',
     about: 'Records that no route can take come between good ones: ten kinds, in every partition.',
     expects: `${ALL} Each poisonous record is in the dead-letter topic, with its coordinate.`,
-    stage: { config: { kafka: { deadLetter: { topic: DEAD_LETTER } } } },
     async run(stage) {
       const { kafka } = stage.world
+      const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition)
       let count = 0
       for (let round = 0; round < stage.pick(20, 3); round++) {
-        for (const value of POISON) {
-          const messages = Array.from({ length: 6 }, (_, partition): Message => ({ key: 'k', value, partition }))
-          await kafka.produce(stage.topic, messages)
-          count += messages.length
-        }
+        const messages = POISON.flatMap(value =>
+          partitions.map((partition): Message => ({ key: 'k', value, partition }))
+        )
+        await kafka.produce(stage.topic, messages)
+        count += messages.length
         await stage.goesOn()
       }
       const dead = await kafka.consumeAll(DEAD_LETTER, count)
