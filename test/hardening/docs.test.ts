@@ -8,6 +8,8 @@ import { variables } from '../../src/config/env.ts'
 import { Settings } from '../../src/config/settings.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { scenarios } from '../faults/catalog.ts'
+import type { Scenario } from '../faults/scenario.ts'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { launch } from '../support/processes.ts'
 import { faultsOf } from '../unit/config-of.ts'
@@ -129,6 +131,21 @@ describe('the documents', () => {
     const named = FILES.flatMap(file => [...read(file).matchAll(/\| `(test\/\S+\.test\.ts)`: (.+) \|$/gm)])
     assert.ok(named.length > 15)
     for (const [row, file = '', words = ''] of named) assert.ok(read(file).includes(words), row)
+  })
+
+  test('say of every fault scenario what happens and what is expected', () => {
+    const all = 'Every client has every record, once and in order, and is told of no gap.'
+    const expected = ({ expects }: Scenario) =>
+      expects.startsWith(all) ? expects.slice(all.length).trim() : `Instead: ${expects}`
+    assert.deepEqual(
+      rows(section('docs/guarantees.md', '## The scenarios')),
+      scenarios.map(scenario => [scenario.name, scenario.about, expected(scenario)])
+    )
+    const promises = rows(section('docs/guarantees.md', '## What holds').replace(/^\| [^|]+ \|/gm, '|'))
+    const named = promises.flat().flatMap(cell => cell.split('`, `'))
+    assert.ok(named.length > 40)
+    for (const name of named)
+      assert.ok(scenarios.some(scenario => scenario.name === name) || existsSync(join(ROOT, name)), name)
   })
 
   test('hold examples of configurations that are valid', () => {
