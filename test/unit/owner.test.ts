@@ -235,6 +235,20 @@ describe('the incarnation', () => {
     assert.deepEqual(await bodies(), [...numbers(0, 6), ...numbers(0, 3)])
   })
 
+  test('is minted anew with a floor, although Redis has lost the one before it', async () => {
+    const partition = createPartition(3, { offset: 6, metadata: ADOPTED })
+    const { owner } = await setUp({ partition })
+    partition.next = 0
+    await consume(owner, partition)
+    assert.equal(partition.calls[0], 'restart at 0')
+  })
+
+  test('is minted without a floor where there was none before it', async () => {
+    const partition = createPartition(3)
+    await setUp({ partition })
+    assert.deepEqual(partition.calls, ['append to -1', 'commit 0', 'seek 0'])
+  })
+
   test('is minted anew, and named so, after records that Kafka deleted before they were consumed', async () => {
     const partition = createPartition(10, { offset: 2, metadata: ADOPTED })
     const { owner, bodies } = await setUp({ partition })

@@ -56,7 +56,8 @@ export class Client {
   private writes: readonly Write[] = []
   /** How much of the evidence it was told from. */
   private judged = 0
-  private liveYet = false
+  /** Others were there before it, and nothing came since. */
+  private afterOthers = false
 
   private readonly stepNow: () => number
 
@@ -107,7 +108,7 @@ export class Client {
     this.resuming = start.after
     this.edge = edge
     this.judged = edge.evidence(this.channel).length
-    this.liveYet = false
+    this.afterOthers = !edge.isFree(this.channel)
     edge.count(this.channel, 1)
     try {
       const subscribed = await edge.hub.subscribe(placeOf(this.channel), this, start, signal)
@@ -134,13 +135,13 @@ export class Client {
   /** @param evidence every log that its edge decided from, so far. */
   got({ message, id, gap }: Delivery, kind: 'live' | 'replay', evidence: readonly Snapshot[]): void {
     const { coordinate } = message
-    // What was found before it came, and no message could carry, the first one tells.
-    if (kind === 'live' && !this.liveYet) this.judged = 0
-    this.liveYet ||= kind === 'live'
+    // What was missed before it came, and no message could carry, the first one tells.
+    const isOfOthers = kind === 'live' && this.afterOthers
+    if (kind === 'live') this.afterOthers = false
     const before = this.events.at(-1)
     // Of a topic made anew nobody may know whether the old one was consumed to its end.
     const follows = coordinate !== undefined && followsLoss(coordinate, this.known)
-    const excused = follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
+    const excused = isOfOthers || follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
     this.judged = evidence.length
     this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })
     this.last = id
@@ -166,6 +167,9 @@ export class Client {
     const filled = new Set([...fences.keys()].map(partitionOf))
     if (this.writes.some(({ source }) => !filled.has(partitionOf(source)))) return true
     if ([...floors].some(([source, floor]) => isBeyond({ source, offset: floor - 1 }, this.known))) return true
+    // Its edge knows nothing of an incarnation that brought nothing to the room (I8).
+    const fed = new Set(this.writes.filter(({ channel }) => channel === this.channel).map(({ source }) => source))
+    if (![...floors.keys()].every(source => fed.has(source))) return true
     if (!head.position) return point?.position !== undefined
     if (!point?.position && entries[0]?.position?.seq === 1) return false
     const reached = ([source, offset]: [string, number]) =>
