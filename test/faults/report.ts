@@ -13,7 +13,7 @@ const COLUMNS: Column[] = [
   ['told', ({ told }) => told],
   ['unwritten', ({ unwritten }) => unwritten],
   ['recovery', ({ recoveryMs }) => `${(recoveryMs / 1000).toFixed(1)} s`],
-  [`peak (${PEAK_MIB} MiB)`, ({ peakMiB }) => `${Math.max(0, ...peakMiB)} MiB`],
+  [`peak (at most ${PEAK_MIB})`, ({ peakMiB }) => `${Math.max(0, ...peakMiB)} MiB`],
   ['took', ({ tookMs }) => `${Math.round(tookMs / 1000)} s`],
   ['holds', ({ faults }) => (faults.length === 0 ? 'yes' : 'NO')]
 ]
