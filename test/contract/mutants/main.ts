@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { MUTANTS } from './list.ts'
 import type { Mutant } from './mutant.ts'
@@ -10,31 +12,35 @@ const whole = (text: string): number => {
   return Number(text)
 }
 
+const SEEDS = join(import.meta.dirname, 'seeds.json')
+
 const command = new Command('mutants')
   .description('Breaks every invariant of the promise against loss, and runs the randomized model until it complains.')
   .option('--only <name...>', 'these mutants')
-  .option('--runs <n>', 'of the model, at most, for each', whole, 200)
-  .option('--seed <n>', 'of the first run, for each (default: its own)', whole)
+  .option('--runs <n>', 'of the model, at most, for each', whole, 500)
+  .option('--reseed', 'writes into seeds.json which run found each; npm test begins there')
   .parse()
-const { only, runs, seed: from } = command.opts<{ only?: string[]; runs: number; seed?: number }>()
+const { only, runs, reseed } = command.opts<{ only?: string[]; runs: number; reseed?: boolean }>()
 
 for (const name of only ?? []) {
   if (!MUTANTS.some(mutant => mutant.name === name)) command.error(`there is no mutant ${name}`)
 }
 const chosen = MUTANTS.filter(({ name }) => only?.includes(name) ?? true)
 const width = Math.max(...chosen.map(({ name }) => name.length))
+const seeds: Record<string, number> = JSON.parse(readFileSync(SEEDS, 'utf8'))
 
 for (const mutant of chosen) {
-  const first = from ?? mutant.seed
-  const { seed, complaint } = await search({ ...mutant, seed: first }, runs)
-  const isFound = seed !== undefined && !(await failsUnbroken({ ...mutant, seed }))
-  if (!isFound) process.exitCode = 1
-  const after = seed === undefined ? '' : ` after ${seed - first + 1} runs`
-  const found = isFound ? `found${after}` : seed === undefined ? 'NOT FOUND' : `NO PROOF${after}`
-  console.log([mutant.invariant, mutant.name.padEnd(width), mutant.server, found.padEnd(24), complaint].join('  '))
+  const { invariant, name, server } = mutant
+  const { seed, complaint } = await search(mutant, 1, runs)
+  const isFound = seed !== undefined && !(await failsUnbroken(mutant, seed))
+  if (isFound) seeds[name] = seed
+  else process.exitCode = 1
+  const found = seed === undefined ? 'NOT FOUND' : isFound ? `in run ${seed}` : `NO PROOF: ${seed}`
+  console.log([invariant, name.padEnd(width), server.padEnd(6), found.padEnd(12), complaint].join('  '))
 }
+if (reseed) writeFileSync(SEEDS, `${JSON.stringify(seeds, null, 2)}\n`)
 
 /** The same run complains without the mutant too: then it shows nothing. */
-async function failsUnbroken(mutant: Mutant): Promise<boolean> {
-  return (await search({ ...mutant, replace: mutant.find }, 1)).seed !== undefined
+async function failsUnbroken(mutant: Mutant, seed: number): Promise<boolean> {
+  return (await search({ ...mutant, replace: mutant.find }, seed, 1)).seed !== undefined
 }

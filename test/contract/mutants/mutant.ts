@@ -12,6 +12,4 @@ export interface Mutant {
   replace: string
   /** On which of them the model meets it. Memory is faster. */
   server: 'memory' | 'Redis'
-  /** Of the model (`BATON_TEST_MODEL_SEED`): one that finds it. `npm run mutants -- --seed 1` finds others. */
-  seed: number
 }

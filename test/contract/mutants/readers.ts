@@ -9,8 +9,7 @@ export const READERS: Mutant[] = [
     file: 'src/known.ts',
     find: 'coordinate !== undefined && isBeyond(coordinate, vector)',
     replace: 'coordinate !== undefined',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'position-is-identity',
@@ -19,8 +18,7 @@ export const READERS: Mutant[] = [
     file: 'src/channel.ts',
     find: 'if (isFresh) accept(message)',
     replace: 'accept(message)',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'join-without-fence',
@@ -29,18 +27,7 @@ export const READERS: Mutant[] = [
     file: 'src/channel.ts',
     find: '    known.takeFences(snapshot)\n    // Those',
     replace: '    // Those',
-    server: 'memory',
-    seed: 345
-  },
-  {
-    name: 'join-without-old-sources',
-    invariant: 'I6',
-    breaks: 'A channel that is joined does not know its sources of an earlier incarnation.',
-    file: 'src/channel.ts',
-    find: '    // Those of an earlier incarnation have no fence.\n    known.takeAll(snapshot.head)',
-    replace: '',
-    server: 'memory',
-    seed: 3
+    server: 'memory'
   },
   {
     name: 'hole-passed-over',
@@ -49,8 +36,7 @@ export const READERS: Mutant[] = [
     file: 'src/channel.ts',
     find: 'if (sameEpoch && position.seq === seq + 1) {',
     replace: 'if (sameEpoch && position.seq > seq) {',
-    server: 'memory',
-    seed: 2
+    server: 'memory'
   },
   {
     name: 'heal-as-the-log-is',
@@ -59,8 +45,7 @@ export const READERS: Mutant[] = [
     file: 'src/channel.ts',
     find: 'if (known.isFresh(entry)) accept((entry.omitted',
     replace: 'accept((entry.omitted',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'link-trusted',
@@ -69,8 +54,7 @@ export const READERS: Mutant[] = [
     file: 'src/hub.ts',
     find: '        for (const name of names) channels.get(name)?.channel.doubt()\n        void compare(names)\n',
     replace: '',
-    server: 'memory',
-    seed: 14
+    server: 'memory'
   },
   {
     name: 'resume-skips',
@@ -79,8 +63,7 @@ export const READERS: Mutant[] = [
     file: 'src/replay.ts',
     find: 'news = entries.slice(at + 1)',
     replace: 'news = entries.slice(at + 2)',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'held-as-it-came',
@@ -89,8 +72,7 @@ export const READERS: Mutant[] = [
     file: 'src/replay.ts',
     find: '.filter(({ message }) => isFresh(message, replay.known))',
     replace: '',
-    server: 'memory',
-    seed: 15
+    server: 'memory'
   },
   {
     name: 'trimmed-is-whole',
@@ -99,8 +81,7 @@ export const READERS: Mutant[] = [
     file: 'src/proof.ts',
     find: 'reached.has(source)',
     replace: 'true',
-    server: 'memory',
-    seed: 5
+    server: 'memory'
   },
   {
     name: 'hole-said-too-long',
@@ -109,8 +90,7 @@ export const READERS: Mutant[] = [
     file: 'src/proof.ts',
     find: 'theirs.seq - 1',
     replace: 'theirs.seq',
-    server: 'memory',
-    seed: 18
+    server: 'memory'
   },
   {
     name: 'sources-left-out-in-silence',
@@ -119,8 +99,7 @@ export const READERS: Mutant[] = [
     file: 'src/message.ts',
     find: 'return left > 0 || !complete ?',
     replace: 'return left > 99 ?',
-    server: 'memory',
-    seed: 2
+    server: 'memory'
   },
   {
     name: 'refill-not-awaited',
@@ -129,7 +108,6 @@ export const READERS: Mutant[] = [
     file: 'src/refill.ts',
     find: "else if (!reached(source, offset)) return 'behind'",
     replace: 'else void offset',
-    server: 'memory',
-    seed: 3
+    server: 'memory'
   }
 ]

@@ -30,8 +30,8 @@ export function mutate({ name, file, find, replace }: Mutant): string {
   return parts.join(replace)
 }
 
-/** Runs the model on the mutant until it complains, at most so many times. */
-export async function search(mutant: Mutant, runs: number): Promise<Verdict> {
+/** Runs the model on the mutant until it complains: at most so many times, each time with the next seed. */
+export async function search(mutant: Mutant, firstSeed: number, runs: number): Promise<Verdict> {
   const mutated = mutate(mutant)
   const folder = temporaryFolder('baton-mutant')
   for (const path of NEEDED) cpSync(join(ROOT, path), join(folder, path), { recursive: true })
@@ -44,7 +44,7 @@ export async function search(mutant: Mutant, runs: number): Promise<Verdict> {
     cwd: folder,
     env: {
       BATON_TEST_MODEL_RUNS: `${runs}`,
-      BATON_TEST_MODEL_SEED: `${mutant.seed}`,
+      BATON_TEST_MODEL_SEED: `${firstSeed}`,
       // Else the runner takes the model for a test of the file that searches.
       NODE_TEST_CONTEXT: undefined
     }

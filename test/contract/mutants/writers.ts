@@ -9,8 +9,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/memory/log.ts',
     find: 'offset > (logSize === 0 ? Math.max(last, again) : last)',
     replace: 'logSize > 0 || offset > Math.max(last, again)',
-    server: 'memory',
-    seed: 3
+    server: 'memory'
   },
   {
     name: 'redelivered-is-appended-redis',
@@ -19,8 +18,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/redis/append.lua',
     find: 'if offset <= last or (c.size',
     replace: 'if (c.size',
-    server: 'Redis',
-    seed: 3
+    server: 'Redis'
   },
   {
     name: 'fence-moves-first',
@@ -30,8 +28,7 @@ export const WRITERS: Mutant[] = [
     find: 'const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)',
     replace:
       'await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends: [] }, beat)\n        const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'published-and-not-logged',
@@ -40,8 +37,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/memory/log.ts',
     find: '    keep(channel, logged',
     replace: '    if (channel.seq % 5 > 0) keep(channel, logged',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'nothing-expected',
@@ -50,8 +46,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'await append({ source, expect: acknowledged,',
     replace: 'await append({ source, expect: -1,',
-    server: 'memory',
-    seed: 11
+    server: 'memory'
   },
   {
     name: 'idle-not-probed',
@@ -60,8 +55,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'const chunk = { source, expect: acknowledged, upTo: acknowledged,',
     replace: 'const chunk = { source, expect: -1, upTo: acknowledged,',
-    server: 'memory',
-    seed: 2
+    server: 'memory'
   },
   {
     name: 'behind-is-written-redis',
@@ -70,8 +64,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/redis/append.lua',
     find: 'if last < expect then',
     replace: 'if fence and last < expect - 1000 then',
-    server: 'Redis',
-    seed: 2
+    server: 'Redis'
   },
   {
     name: 'fence-of-the-routed',
@@ -80,8 +73,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'expect: acknowledged, upTo, again, token: epochToken',
     replace: 'expect: acknowledged, upTo: appends.at(-1)?.offset ?? acknowledged, again, token: epochToken',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'fence-distrusted',
@@ -90,8 +82,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: '    acknowledged = fence\n',
     replace: '',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'fence-stays-redis',
@@ -100,8 +91,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/redis/append.lua',
     find: 'if not fence or upTo > last then',
     replace: 'if not fence or skipped < (#ARGV - 6 - 4 * channels) / 4 then',
-    server: 'Redis',
-    seed: 2
+    server: 'Redis'
   },
   {
     name: 'again-forgotten',
@@ -110,8 +100,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'again = Math.max(again, expect)',
     replace: 'again = -1',
-    server: 'memory',
-    seed: 138
+    server: 'memory'
   },
   {
     name: 'epoch-kept',
@@ -120,8 +109,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/memory/log.ts',
     find: 'if (offset <= again) channel.epoch = token',
     replace: '',
-    server: 'memory',
-    seed: 138
+    server: 'memory'
   },
   {
     name: 'epoch-kept-redis',
@@ -130,8 +118,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/redis/append.lua',
     find: 'if offset <= again then c.epoch = token end',
     replace: '',
-    server: 'Redis',
-    seed: 138
+    server: 'Redis'
   },
   {
     name: 'one-incarnation',
@@ -140,8 +127,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'const inc = token(kind)',
     replace: "const inc = 'i'",
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'truncation-unseen',
@@ -150,8 +136,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'acknowledged >= highWatermark',
     replace: 'highWatermark < 0',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
   },
   {
     name: 'metadata-ignored',
@@ -160,8 +145,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'if (!inc) return mint(commit.offset)',
     replace: 'if (!inc) return mint(Math.max(commit.offset, ...[...(await log.fences()).values()].map(f => f + 1)))',
-    server: 'memory',
-    seed: 5
+    server: 'memory'
   },
   {
     name: 'wipe-not-refilled',
@@ -170,8 +154,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)',
     replace: 'const start = Math.max(commit.offset, earliest, byAge * 0, refill.maxRecords * 0)',
-    server: 'memory',
-    seed: 12
+    server: 'memory'
   },
   {
     name: 'refill-without-bound',
@@ -180,8 +163,7 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)',
     replace: 'Math.max(earliest, byAge * 0, refill.maxRecords * 0)',
-    server: 'memory',
-    seed: 4
+    server: 'memory'
   },
   {
     name: 'absent-fence-is-start',
@@ -190,7 +172,15 @@ export const WRITERS: Mutant[] = [
     file: 'src/owner.ts',
     find: 'if (result.fence === undefined) await refillFrom(chunk.expect)',
     replace: 'if (result.fence === undefined && chunk.expect < -1) await refillFrom(chunk.expect)',
-    server: 'memory',
-    seed: 1
+    server: 'memory'
+  },
+  {
+    name: 'floor-forgotten',
+    invariant: 'I9',
+    breaks: 'The log does not say where a refill began.',
+    file: 'src/memory/log.ts',
+    find: 'floors.set(source, start)',
+    replace: '',
+    server: 'memory'
   }
 ]
