@@ -23,7 +23,7 @@ interface Place<Client> {
 const SETTLE_MS = 60_000
 
 /** Pauses the production, waits until every client has the last record of each of its rooms, and compares. */
-export async function examine(stage: Stage, mayMiss: (client: number) => boolean): Promise<Findings> {
+export async function examine(stage: Stage, mayBeTold: (client: number) => boolean): Promise<Findings> {
   await stage.settle()
   const { clients, plain, ledger, witness } = stage
   const { rooms } = witness
@@ -37,13 +37,13 @@ export async function examine(stage: Stage, mayMiss: (client: number) => boolean
   await waitFor(complete, { deadlineMs: SETTLE_MS, what: 'the last record of each room' }).catch(() => undefined)
   const readers: Reader[] = [
     ...resuming.map(({ name, client, destination, room, seen }) => ({
-      ...{ name, room, where: whereOf(stage, client, room, seen), mayMiss: mayMiss(clients.indexOf(client)) },
+      ...{ name, room, where: whereOf(stage, client, room, seen), mayBeTold: mayBeTold(clients.indexOf(client)) },
       ...{ numbers: numbersOf(seen), gaps: client.gaps.filter(gap => gap.destination === destination) }
     })),
     ...beginning.flatMap(place => {
       const { name, client, room, seen } = place
       const where = whereOf(stage, client, room, seen)
-      return staysOf(stage, place).map(stay => ({ name, room, where, mayMiss: mayMiss(-1), ...stay }))
+      return staysOf(stage, place).map(stay => ({ name, room, where, mayBeTold: mayBeTold(-1), ...stay }))
     })
   ]
   const unwritten = ledger.rooms.reduce((sum, room) => {

@@ -10,7 +10,7 @@ function found(
   expected: number[],
   numbers: number[],
   gaps: Pick<Told, 'from' | 'to' | 'gap'>[] = [],
-  more: Pick<Reader, 'plain' | 'mayMiss'> = {}
+  more: Pick<Reader, 'plain' | 'mayBeTold'> = {}
 ): Partial<Verdict> {
   const told = gaps.map(gap => ({ destination: '/room/a', ...gap }))
   const verdict = judge(new Map([['a', expected]]), [{ name: 'client 1', room: 'a', numbers, gaps: told, ...more }])
@@ -70,9 +70,9 @@ describe('the oracle', () => {
     assert.deepEqual(found([1, 2], [1, 2], [{ from: 1, to: 1, gap: 'unknown' }]), { told: 1, undue: 1 })
   })
 
-  test('lets those miss something who may, where they are told', () => {
+  test('lets those be told of what is missing who may', () => {
     const gap = { from: 1, to: 1, gap: '1' }
-    assert.equal(found([1, 2, 3], [1, 3], [gap], { mayMiss: true }).undue, undefined)
+    assert.equal(found([1, 2, 3], [1, 3], [gap], { mayBeTold: true }).undue, undefined)
     assert.equal(found([1, 2, 3], [1, 3], [gap]).undue, 2)
   })
 })

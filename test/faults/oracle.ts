@@ -12,7 +12,7 @@ export interface Reader {
   /** One connection of a plain client. Absent: a client that resumes, to which everything is due. */
   plain?: Stay
   /** True: it may be told that something is missing. */
-  mayMiss?: boolean
+  mayBeTold?: boolean
   /** More of a fault: of the message with this index, and of a number. */
   where?: (index: number, number: number) => string
 }
@@ -52,7 +52,7 @@ export function judge(truth: Truth, readers: Reader[]): Verdict {
   const details: string[] = []
   const places = new Map([...truth].map(([room, numbers]) => [room, placesOf(numbers)]))
   for (const reader of readers) {
-    const { room, numbers, gaps, plain, mayMiss = false, where = () => '' } = reader
+    const { room, numbers, gaps, plain, mayBeTold = false, where = () => '' } = reader
     const say = (index: number, number: number, text: string) =>
       void details.push(`${reader.name} in ${room}: ${text}${where(index, number)}`)
     const all = truth.get(room) ?? []
@@ -61,7 +61,7 @@ export function judge(truth: Truth, readers: Reader[]): Verdict {
     const { holes, ...counts } = walk(numbers, plain?.left ? 0 : expected.length, placesHere, say)
     verdict.deliveries += numbers.length
     verdict.told += gaps.length
-    if (!mayMiss) verdict.undue += gaps.length
+    if (!mayBeTold) verdict.undue += gaps.length
     verdict.doubled += counts.doubled
     verdict.reordered += counts.reordered
     verdict.strange += counts.strange
@@ -69,7 +69,7 @@ export function judge(truth: Truth, readers: Reader[]): Verdict {
       const told = gaps.find(({ from, to }) => from <= before && before <= to)
       const isTold = told && (told.gap === 'unknown' || Number(told.gap) >= missing.length)
       verdict.lost += missing.length
-      if (!mayMiss) verdict.undue += missing.length
+      if (!mayBeTold) verdict.undue += missing.length
       if (!isTold) verdict.silent += missing.length
       const [first, last] = [missing[0], missing.at(-1)].map(place => expected[place as number] as number)
       const what = `${missing.length} missing (${first}…${last}) before message ${before}`

@@ -9,8 +9,10 @@ export interface Scenario {
   about: string
   /** What must hold all the same. */
   expects: string
-  /** Clients, by index, that may miss something where that is told; −1 is plain ones. Then something must be missing. Default: none. */
-  mayMiss?: (client: number) => boolean
+  /** Clients, by index, that may be told of a gap; −1 is plain ones. Default: none. */
+  mayBeTold?: (client: number) => boolean
+  /** True: to these something must be missing, and be told. */
+  misses?: boolean
   /** True: it harms what all scenarios share, so no other may run meanwhile. */
   alone?: boolean
   stage?: StageOptions
@@ -94,8 +96,8 @@ export function createRun(world: World, options: RunOptions): Run {
       const faults: string[] = []
       const failed = (error: unknown) => void faults.push(`${(error as Error).stack}`)
       await perform(scenario, records).catch(failed)
-      const may = scenario.mayMiss ?? (() => false)
-      const findings = (stage && (await examine(stage, may).catch(failed))) || NOTHING
+      const { mayBeTold = () => false } = scenario
+      const findings = (stage && (await examine(stage, mayBeTold).catch(failed))) || NOTHING
       const report = reportOf(scenario, findings, before, stage)
       faults.push(...broken(report, scenario))
       if (faults.length > 0 && stage) faults.push(...findings.details.slice(0, LINES), ...troublesOf(stage))
@@ -125,12 +127,12 @@ function reportOf({ name }: Scenario, findings: Findings, before: Findings, stag
 }
 
 /** Which promises the numbers break. */
-function broken(report: Report, { mayMiss }: Scenario): string[] {
+function broken(report: Report, { misses = false }: Scenario): string[] {
   const never = ['doubled', 'reordered', 'silent', 'undue', 'strange', 'unwritten'] as const
   return [
     ...never.filter(name => report[name] !== 0).map(name => `${name}: ${report[name]}`),
     ...(report.deliveries > 0 ? [] : ['nothing was delivered']),
-    ...(mayMiss && report.lost === 0 ? ['nothing was missing: the harm was none'] : []),
+    ...(misses === report.lost > 0 ? [] : [misses ? 'nothing is missing: the harm was none' : `lost: ${report.lost}`]),
     ...report.peakMiB.filter(peak => peak > PEAK_MIB).map(peak => `a replica held ${peak} MiB`)
   ]
 }
