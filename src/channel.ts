@@ -7,9 +7,8 @@ import type { Audience, ChannelFeed, Head, Snapshot } from './ports.ts'
 import { addGap, missingSince, sameHead } from './proof.ts'
 import type { Place } from './routes.ts'
 
-// One channel on this process: joining → live ⇄ healing (I6). What follows is delivered, what is known is dropped,
-// and anything else is healed: the log is read, its fresh entries are delivered in its order, and its position taken.
-// Messages that come meanwhile are held. There is no other way out of a hole.
+// One channel on this process: joining → live ⇄ healing (I6). What follows is delivered, what is known is dropped, and anything else is
+// healed: the log is read, its fresh entries are delivered in its order, and its position taken. What comes meanwhile is held.
 
 /** Messages held while a channel is not live, or while one subscription replays; past it they are read from the log instead. */
 const HELD_LIMIT = 10_000
@@ -23,6 +22,8 @@ export interface ChannelDeps {
   logger: Logger
   /** Runs a read when its turn comes: heals are bounded per link. */
   read(channel: string, last?: number): Promise<Snapshot>
+  /** So too, of what a newcomer finds: where Redis was wiped, once it is being filled again. */
+  readToJoin(place: Place): Promise<Snapshot>
 }
 
 /** What one joining subscription collects until it goes live. */
@@ -54,20 +55,18 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
 
   async function join(): Promise<void> {
     await feed.follow(name)
-    const snapshot = await readUntilDone(0)
+    const snapshot = await untilDone(() => deps.readToJoin(place))
     if (!snapshot) return
-    known.takeFences(snapshot)
-    // Those of an earlier incarnation have no fence.
-    known.takeAll(snapshot.head)
+    known.join(snapshot)
     head = snapshot.head
     release()
   }
 
   /** Undefined when the channel was closed meanwhile. Redis being away is waited out. */
-  async function readUntilDone(last?: number): Promise<Snapshot | undefined> {
+  async function untilDone(read: () => Promise<Snapshot>): Promise<Snapshot | undefined> {
     for (let attempt = 0; !closed; attempt++) {
       try {
-        return await deps.read(name, last)
+        return await read()
       } catch (error) {
         if (attempt === 0) logger.warn({ channel: name, err: error }, 'channel waits for Redis to be read')
         await delay(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)])
@@ -156,9 +155,10 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
   async function mend(brought?: Message, missing?: number): Promise<void> {
     const wasDeaf = deaf
     deaf = false
-    let snapshot = await readUntilDone(missing === undefined ? undefined : missing + READ_AHEAD)
+    const read = (last?: number) => untilDone(() => deps.read(name, last))
+    let snapshot = await read(missing === undefined ? undefined : missing + READ_AHEAD)
     const reaches = snapshot?.entries.some(entry => sameHead(entry, head))
-    if (missing !== undefined && !reaches) snapshot = await readUntilDone()
+    if (missing !== undefined && !reaches) snapshot = await read()
     if (!snapshot) return
     tell(missingSince(head, snapshot, known.vector, wasDeaf && known.mayLack(snapshot)))
     // A body too long for the log is not lost when the bus has brought it.

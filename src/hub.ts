@@ -2,9 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Channel, createChannel } from './channel.ts'
 import { BatonError } from './errors.ts'
-import type { Gap } from './message.ts'
+import { type Gap, topicOf } from './message.ts'
 import type { Metrics } from './metrics.ts'
-import type { ChannelFeed, ChannelLog, CreateAudience, FeedListener } from './ports.ts'
+import type { ChannelFeed, ChannelLog, CreateAudience, FeedListener, Snapshot } from './ports.ts'
+import { unfilled } from './proof.ts'
 import { REFILL_POLL_MS } from './refill.ts'
 import { replayInto, type Start } from './replay.ts'
 import type { Place } from './routes.ts'
@@ -60,7 +61,9 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
   const { log, feed, metrics, logger } = deps
   const channels = new Map<string, { channel: Channel<Member>; users: number }>()
   const read = bounded(READS_IN_FLIGHT, (channel: string, last?: number) => log.read(channel, last))
-  const channelDeps = { feed, metrics, logger, read }
+  const channelDeps = { feed, metrics, logger, read, readToJoin }
+  /** Sources that had a fence when a channel was joined. */
+  const seen = new Set<string>()
   const sweep = setInterval(() => void compare([...channels.keys()]), options.sweepIntervalMs)
   sweep.unref()
   let closed = false
@@ -75,6 +78,21 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
     }
     entry.users++
     return entry.channel
+  }
+
+  /** A source whose fence is not there was wiped: until its refill begins (I9) a newcomer would take that for news (I6). */
+  async function readToJoin({ channel, topics }: Place): Promise<Snapshot> {
+    for (const until = Date.now() + options.resumeTimeoutMs; ; ) {
+      const snapshot = await read(channel, 0)
+      const isUnfilled = unfilled(snapshot)
+      const isDue = [...seen].some(source => topics.has(topicOf(source)) && isUnfilled(source))
+      if (isDue && Date.now() < until) await delay(REFILL_POLL_MS)
+      else {
+        if (isDue) seen.clear()
+        for (const source of snapshot.fences.keys()) seen.add(source)
+        return snapshot
+      }
+    }
   }
 
   function leave(channel: Channel<Member>): void {

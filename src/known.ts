@@ -9,7 +9,7 @@ import {
   topicOf,
   type Vector
 } from './message.ts'
-import type { Head } from './ports.ts'
+import type { Head, Snapshot } from './ports.ts'
 import { isBelowFloor, unfilled } from './proof.ts'
 
 // What one channel knows, by source: V (I6), which tells news from what was delivered or there before (I1), and the part of it
@@ -44,11 +44,19 @@ export function createKnown(topics: ReadonlySet<string>) {
       for (const [source, offset] of own ?? []) take(source, offset)
     },
 
+    /** At a join V is the fence, or where the refill ends that is under way, so that it never reaches a newcomer as news (I6). */
+    join({ fences, ceilings, head }: Snapshot): void {
+      for (const offsets of [fences, ceilings])
+        for (const [source, offset] of offsets) if (topics.has(topicOf(source))) raise(vector, source, offset)
+      // Those of an earlier incarnation have no fence.
+      for (const [source, offset] of head.vector ?? []) take(source, offset)
+    },
+
     /**
-     * At a join V is the fence (I6), so a refill never reaches a newcomer as news; and so it is once all up to it was delivered or told.
+     * V is the fence once all up to it was delivered or told.
      * @param heard true where the bus may still bring what Redis has lost for good (I9): that stays news.
      */
-    takeFences({ fences, floors }: Coverage, heard = false): void {
+    takeFences({ fences, floors }: Coverage, heard: boolean): void {
       for (const [source, offset] of fences) {
         const floor = heard ? floors.get(source) : undefined
         if (floor !== undefined && isBeyond({ source, offset: floor - 1 }, vector)) continue

@@ -27,6 +27,8 @@ export interface Coverage {
   fences: Vector
   /** source → where it was begun again (I8) (I9): after another loss, what lay before it is not brought again. Absent: all is. */
   floors: Vector
+  /** source → the last offset that was there before Redis lost everything (I9): no news to who joins while it is filled again. */
+  ceilings: Vector
 }
 
 /** What the relay hands to the log; the log adds the position. */

@@ -181,7 +181,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
     if (earliest > commit.offset) return mintAfterLoss(earliest)
     const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
-    await log.restart(source, start)
+    await log.restart(source, start, expect)
     await log.claim(control.group)
     rewind(start - 1, expect, 'wiped')
   }

@@ -1,7 +1,7 @@
 import type { Coordinate, Coverage, Delivery, Message, Position, Vector } from './message.ts'
 
-// The promises between rooms. `kafka/`, `redis/` and `memory/` keep them; `stomp/` and `http/` use
-// them; one contract suite (test/contract) holds every implementation to the same words.
+// The promises between rooms. `kafka/`, `redis/` and `memory/` keep them; `stomp/` and `http/` use them; one contract suite
+// (test/contract) holds every implementation to the same words.
 
 // ---- Kafka's side ---------------------------------------------------------------------------
 
@@ -178,16 +178,19 @@ export interface Snapshot extends Coverage {
 export interface ChannelLog {
   /** @throws BatonError `REDIS_UNAVAILABLE` (retry with the same chunk: it may have been written, then it is skipped). */
   append(chunk: Chunk): Promise<Appended>
-  /** Nothing of the source from before `start` will come: it is of an earlier incarnation (I8), or lost by a wipe (I9). Where it has no fence, `start` becomes its floor and start − 1 its fence, at one moment. */
-  restart(source: string, start: number): Promise<void>
+  /**
+   * Nothing from before `start` will come: it is of an earlier incarnation (I8), or lost by a wipe (I9). Where the source has no fence,
+   * `start` becomes its floor, start − 1 its fence, and `end`, up to which it is written again, its ceiling, at one moment.
+   */
+  restart(source: string, start: number, end?: number): Promise<void>
   /** Forgets sources of an earlier incarnation (I8). */
   forget(sources: string[]): Promise<void>
   fences(): Promise<Vector>
   /** One consumer group fills a prefix: two would publish every record twice. @returns the group that asked first. */
   claim(group: string): Promise<string>
-  /** Head, the last `last` entries (default: all, 0: none), fences and floors, read at one moment. One round trip. */
+  /** Head, the last `last` entries (default: all, 0: none) and coverage, read at one moment. One round trip. */
   read(channel: string, last?: number): Promise<Snapshot>
-  /** Heads of many channels, in the order asked, and fences and floors that are no younger. One round trip. */
+  /** Heads of many channels, in the order asked, and coverage that is no younger. One round trip. */
   heads(channels: string[]): Promise<Coverage & { heads: Head[] }>
   readonly ready: boolean
   start(): Promise<void>
@@ -198,10 +201,7 @@ export interface ChannelLog {
 export interface FeedListener {
   /** A payload of a followed channel, in bus order. */
   message(channel: string, payload: Buffer): void
-  /**
-   * These channels are followed again after the link was lost (or may have lost messages): compare their positions.
-   * Called for a batch of channels as soon as the bus has confirmed that batch.
-   */
+  /** These channels are followed again after the link was lost (or may have lost messages): compare their positions. Called for each batch that the bus has confirmed. */
   restored(channels: string[]): void
 }
 

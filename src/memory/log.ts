@@ -41,6 +41,7 @@ interface Logged {
 export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = {}): MemoryLog {
   const fences: Vector = new Map()
   const floors: Vector = new Map()
+  const ceilings: Vector = new Map()
   /** The channel written longest ago comes first; `full` are those with entries. */
   const channels = new Map<string, Logged>()
   const full = new Set<Logged>()
@@ -146,7 +147,7 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
   }
 
   function coverage(): Coverage {
-    return { fences: new Map(fences), floors: new Map(floors) }
+    return { fences: new Map(fences), floors: new Map(floors), ceilings: new Map(ceilings) }
   }
 
   const log: ChannelLog = {
@@ -162,15 +163,17 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
       clearInterval(sweep)
     },
     append: async chunk => append(chunk),
-    async restart(source, start) {
+    async restart(source, start, end = start - 1) {
       if (fences.has(source)) return
       floors.set(source, start)
+      ceilings.set(source, end)
       fences.set(source, start - 1)
     },
     async forget(sources) {
       for (const source of sources) {
         fences.delete(source)
         floors.delete(source)
+        ceilings.delete(source)
       }
     },
     fences: async () => new Map(fences),

@@ -11,7 +11,7 @@ export function keysOf(prefix: string) {
   return {
     /** STRING the consumer group that fills this prefix. */
     group: `${prefix}baton:group`,
-    /** HASH source → last offset appended, `floor:` + source → where its refill began; never expires. */
+    /** HASH source → last offset appended, `floor:` and `ceiling:` + source → where its refill began, and what it is up to; never expires. */
     fence: `${prefix}baton:fence`,
     /** LIST of the envelopes published last. */
     log: (channel: string) => `${prefix}baton:log:${channel}`,

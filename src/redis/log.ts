@@ -9,10 +9,9 @@ import type { RedisOptions } from './client.ts'
 import { createLink } from './link.ts'
 
 const FLOOR = 'floor:'
+const CEILING = 'ceiling:'
 const RESTART = `#!lua
-if not redis.call('HGET', KEYS[1], ARGV[1]) then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
-end`
+if not redis.call('HGET', KEYS[1], ARGV[1]) then redis.call('HSET', KEYS[1], unpack(ARGV)) end`
 
 /** The log in Redis, and the claims on its connection. Every call is one round trip and fails at once while Redis is away. */
 export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): ChannelLog & { claims: Claims } {
@@ -30,12 +29,13 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
 
     append: chunk => link.ask(client => append(client, chunk)),
 
-    async restart(source, start) {
-      await link.ask(client => client.eval(RESTART, 1, keys.fence, source, start - 1, FLOOR + source, start))
+    async restart(source, start, end = start - 1) {
+      const fields = [source, start - 1, FLOOR + source, start, CEILING + source, end]
+      await link.ask(client => client.eval(RESTART, 1, keys.fence, ...fields))
     },
 
     async forget(sources) {
-      const fields = sources.flatMap(source => [source, FLOOR + source])
+      const fields = sources.flatMap(source => [source, FLOOR + source, CEILING + source])
       if (fields.length > 0) await link.ask(client => client.hdel(keys.fence, ...fields))
     },
 
@@ -86,15 +86,17 @@ async function replies<T>(executed: Promise<[Error | null, unknown][] | null>): 
   }) as T
 }
 
-/** No source begins as a floor does: a colon of its group is encoded. */
+/** No source begins as a floor or a ceiling does: a colon of its group is encoded. */
 function coverageOf(fields: Fields): Coverage {
   const fences: Vector = new Map()
   const floors: Vector = new Map()
+  const ceilings: Vector = new Map()
   for (const [source, offset] of vectorOf(fields)) {
     if (source.startsWith(FLOOR)) floors.set(source.slice(FLOOR.length), offset)
+    else if (source.startsWith(CEILING)) ceilings.set(source.slice(CEILING.length), offset)
     else fences.set(source, offset)
   }
-  return { fences, floors }
+  return { fences, floors, ceilings }
 }
 
 function vectorOf(fields: Fields): Vector {

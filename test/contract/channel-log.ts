@@ -137,10 +137,12 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
     assert.deepEqual(await log.append(chunk([], { expect: 7, upTo: 7 })), { behind: true, fence: undefined })
   })
 
-  it('I9: a refill gives a source that has no fence one, and its floor, until it is forgotten', async ({ log }) => {
+  it('I9: a refill gives a source that has no fence one, its floor and its ceiling, until it is forgotten', async ({
+    log
+  }) => {
     await log.append(chunk([append('a', 7)]))
-    await log.restart(SOURCE, 3)
-    await log.restart(OTHER_SOURCE, 5)
+    await log.restart(SOURCE, 3, 9)
+    await log.restart(OTHER_SOURCE, 5, 8)
     await log.restart(OTHER_SOURCE, 6)
     const fences = new Map([
       [SOURCE, 7],
@@ -148,11 +150,17 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
     ])
     assert.deepEqual(await log.fences(), fences)
     const floors = new Map([[OTHER_SOURCE, 5]])
-    assert.deepEqual(await log.read('a', 0).then(({ head, ...rest }) => rest), { entries: [], fences, floors })
-    assert.deepEqual(await log.heads([]), { heads: [], fences, floors })
+    const ceilings = new Map([[OTHER_SOURCE, 8]])
+    assert.deepEqual(await log.read('a', 0).then(({ head, ...rest }) => rest), {
+      entries: [],
+      fences,
+      floors,
+      ceilings
+    })
+    assert.deepEqual(await log.heads([]), { heads: [], fences, floors, ceilings })
     await log.forget([OTHER_SOURCE])
     fences.delete(OTHER_SOURCE)
-    assert.deepEqual(await log.heads([]), { heads: [], fences, floors: new Map() })
+    assert.deepEqual(await log.heads([]), { heads: [], fences, floors: new Map(), ceilings: new Map() })
   })
 
   it('one record reaches many channels, and one channel may come twice in a chunk', async ({ log }) => {
@@ -271,7 +279,7 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
 
   it('a channel never written has no head and no entries', async ({ log }) => {
     await log.append(chunk([append('a', 0)]))
-    const coverage = { fences: new Map([[SOURCE, 0]]), floors: new Map() }
+    const coverage = { fences: new Map([[SOURCE, 0]]), floors: new Map(), ceilings: new Map() }
     assert.deepEqual(await log.read('b'), { head: {}, entries: [], ...coverage })
     assert.deepEqual(await log.heads([]), { heads: [], ...coverage })
   })

@@ -77,7 +77,13 @@ test('one forbidden channel in a chunk leaves the whole chunk unwritten', async 
   await admin.call('ACL', 'SETUSER', 'baton', 'on', '>pass', '~*', '&baton:*', '&a', '+@all')
   const log = await ends.started(optionsFor(redis, { username: 'baton', password: 'pass' }))
   await assert.rejects(log.append(chunk([append('a', 0), append('b', 1)])), unavailable(/NOPERM.*channel b/))
-  assert.deepEqual(await log.read('a'), { head: {}, entries: [], fences: new Map(), floors: new Map() })
+  assert.deepEqual(await log.read('a'), {
+    head: {},
+    entries: [],
+    fences: new Map(),
+    floors: new Map(),
+    ceilings: new Map()
+  })
 })
 
 test('a version before 7 is refused', async () => {

@@ -99,7 +99,13 @@ test('FLUSHALL is found by the next chunk, a lost tail too', async () => {
   assert.deepEqual(await log.append(chunk([append('a', 2)], { expect: 1 })), { behind: true, fence: 0 })
   await admin.flushall()
   assert.deepEqual(await log.append(chunk([append('a', 2)], { expect: 1 })), { behind: true, fence: undefined })
-  assert.deepEqual(await log.read('a'), { head: {}, entries: [], fences: new Map(), floors: new Map() })
+  assert.deepEqual(await log.read('a'), {
+    head: {},
+    entries: [],
+    fences: new Map(),
+    floors: new Map(),
+    ceilings: new Map()
+  })
 })
 
 test('a channel that lost its position begins a new epoch without its old entries', async () => {
@@ -170,7 +176,13 @@ test('a key of another type is an error that names it, and nothing of the chunk 
   const log = await ends.started(optionsFor(redis))
   await admin.set('baton:log:b', 'not a list')
   await assert.rejects(log.append(chunk([append('a', 0), append('b', 0)])), unavailable(/WRONGTYPE/))
-  assert.deepEqual(await log.read('a'), { head: {}, entries: [], fences: new Map(), floors: new Map() })
+  assert.deepEqual(await log.read('a'), {
+    head: {},
+    entries: [],
+    fences: new Map(),
+    floors: new Map(),
+    ceilings: new Map()
+  })
   await assert.rejects(log.read('b'), unavailable(/WRONGTYPE/))
   assert.equal(log.ready, true)
 })

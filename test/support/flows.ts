@@ -45,7 +45,7 @@ export function createServer() {
 
   const log: ChannelLog = {
     append,
-    restart: (source, start) => act(log => log.restart(source, start)),
+    restart: (source, start, end) => act(log => log.restart(source, start, end)),
     forget: sources => act(log => log.forget(sources)),
     fences: () => memory.log.fences(),
     claim: group => memory.log.claim(group),

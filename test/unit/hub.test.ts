@@ -384,6 +384,39 @@ describe('what Redis lost and got again', () => {
   })
 })
 
+describe('a wiped Redis that is filled again', () => {
+  for (const { when, meanwhile } of [
+    { when: 'before its refill begins', meanwhile: 0 },
+    { when: 'while it is under way', meanwhile: 2 }
+  ])
+    test(`is no news to who comes ${when}`, async () => {
+      const server = createServer()
+      const write = createWriter(server)
+      const edge = await createEdge(server, { resumeTimeoutMs: 10_000 })
+      await write('a', ['0', '1', '2', '3'])
+      await edge.read('elsewhere')
+      await server.goBack(0)
+      const refill = async () => {
+        await server.log.restart(SOURCE, 0, 3)
+        await write('a', ['0', '1'].slice(0, meanwhile), { offset: 0, again: 3, token: 'r1' })
+      }
+      if (meanwhile > 0) await refill()
+      let reads = 0
+      const { read } = server.log
+      server.log.read = (channel, last) => {
+        reads++
+        return read(channel, last)
+      }
+      const joining = edge.read('a')
+      await waitFor(() => reads > 0, { what: 'the newcomer to read' })
+      if (meanwhile === 0) await refill()
+      const reader = await joining
+      await write('a', ['0', '1', '2', '3'].slice(meanwhile), { offset: meanwhile, again: 3, token: 'r1' })
+      await write('a', ['4'])
+      assert.deepEqual(reader.bodies, ['4'])
+    })
+})
+
 describe('a wiped Redis, whose refill does not bring all of it,', () => {
   /** Two rooms that both have four messages, or none; then the link is lost and Redis wiped, and its refill begins at `floor`. */
   async function wiped(floor: number | undefined, { resumeTimeoutMs = 0, empty = false, link = 'lost' } = {}) {

@@ -35,7 +35,13 @@ function headOf(text: string): Head {
 function snapshotOf(head: string, entries: string[]): Snapshot {
   const { coordinate, ...rest } = headOf(head)
   const vector = coordinate && { coordinate, vector: new Map([[coordinate.source, coordinate.offset]]) }
-  return { head: { ...rest, ...vector }, entries: entries.map(entryOf), fences: new Map(), floors: new Map() }
+  return {
+    head: { ...rest, ...vector },
+    entries: entries.map(entryOf),
+    fences: new Map(),
+    floors: new Map(),
+    ceilings: new Map()
+  }
 }
 
 /** What was seen of that source. */
@@ -157,7 +163,7 @@ describe('what a wipe may have lost for good', () => {
   })
 
   test('lies below the floor of a source, where that is beyond the record after the last one known', () => {
-    const floor = (offset: number) => ({ fences: new Map(), floors: new Map([[OTHER, offset]]) })
+    const floor = (offset: number) => ({ fences: new Map(), floors: new Map([[OTHER, offset]]), ceilings: new Map() })
     const isBelow = (known: [string, number][], offset: number) =>
       isBelowFloor(floor(offset), new Map(known), new Set(['t']))
     assert.deepEqual([isBelow([[OTHER, 4]], 5), isBelow([[OTHER, 4]], 6)], [false, true])
@@ -171,7 +177,7 @@ describe('what a wipe may have lost for good', () => {
 
   test('is not known of a source that has no fence, unless another incarnation of its partition has one', () => {
     const fences = new Map([['g/t/0~i1', 3]])
-    const isUnfilled = unfilled({ fences, floors: new Map() })
+    const isUnfilled = unfilled({ fences, floors: new Map(), ceilings: new Map() })
     assert.deepEqual(['g/t/0~i1', 'g/t/0~i0', OTHER].map(isUnfilled), [false, false, true])
   })
 })

@@ -565,7 +565,8 @@ describe('a replay', () => {
       feed: server.createFeed(),
       metrics: createMetrics(),
       logger: silent,
-      read: server.log.read
+      read: server.log.read,
+      readToJoin: ({ channel }) => server.log.read(channel, 0)
     })
     await channel.settled()
     const held: object[] = []

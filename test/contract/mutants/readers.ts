@@ -24,9 +24,9 @@ export const READERS: Mutant[] = [
     name: 'join-without-fence',
     invariant: 'I6',
     breaks: 'A channel that is joined does not know how far its sources are.',
-    file: 'src/channel.ts',
-    find: '    known.takeFences(snapshot)\n    // Those',
-    replace: '    // Those',
+    file: 'src/known.ts',
+    find: 'of [fences, ceilings])',
+    replace: 'of [ceilings])',
     server: 'memory'
   },
   {

@@ -92,7 +92,8 @@ export function logOf(entries: Message[], reads: (number | undefined)[] = []): C
         head: {},
         entries: last === undefined ? entries : entries.slice(-last),
         fences: new Map(),
-        floors: new Map()
+        floors: new Map(),
+        ceilings: new Map()
       }
     }
   }
