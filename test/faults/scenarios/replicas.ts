@@ -15,6 +15,7 @@ const ONE_EACH: Scenario['stage'] = {
   senders: 'all',
   config: SELDOM
 }
+const APPENDED = 'baton_entries_appended_total'
 const SUPPRESSED = 'baton_entries_suppressed_total'
 
 export const replicaScenarios: Scenario[] = [
@@ -69,7 +70,10 @@ export const replicaScenarios: Scenario[] = [
     async run(stage) {
       const { length } = stage.relays
       for (let round = 0; round < stage.pick(4, 1); round++) {
-        const { baton } = stage.random.of(stage.replicas)
+        const victim = stage.random.of(stage.replicas)
+        const { baton } = victim
+        // It has partitions, and has not committed all that it consumed of them.
+        await raises(stage, APPENDED, async () => undefined, [victim])
         await raises(stage, SUPPRESSED, async () => {
           await baton.pause()
           await membersAre(stage, length - 1)
