@@ -25,14 +25,14 @@ export interface Source {
 export interface Production extends Source {
   /** Added to the time of each record. Milliseconds. */
   shiftMs: number
-  /** So many more records as fast as Kafka takes them, of longer text, or to one room. */
-  burst(count: number, of: { textBytes: number; room?: string }): void
+  /** So many more records of longer text to one room, as fast as Kafka takes them. */
+  burst(count: number, of: { textBytes: number; room: string }): void
 }
 
 const TICK_MS = 100
 const BETWEEN_SENDS_MS = 25
 const MOST_IN_BATCH = 1000
-/** Of one send: it may all go to one partition. */
+/** Of a burst in one send: it all goes to one partition. */
 const MOST_BYTES = 500_000
 const RETRY_MS = 200
 
@@ -50,23 +50,21 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
     place({ topic, partitionMetadata, message: { key: room, value: null } } as Parameters<typeof place>[0])
   const lanes = new Map(rooms.map(room => [room, partitionOf(room)]))
   let producer: Producer | undefined
+  let burst = { left: 0, textBytes: options.textBytes, room: '' }
   let owed = 0
-  let textBytes = options.textBytes
-  let flooded: string | undefined
   let turn = 0
   let paused = false
   let stopped = false
   let sending: Promise<void> = Promise.resolve()
 
-  async function send(count: number): Promise<void> {
-    const batch = Array.from({ length: count }, () => {
-      const room = flooded ?? (rooms[turn++ % rooms.length] as string)
-      return { room, n: ledger.next(room), partition: lanes.get(room) as number }
-    })
+  function take(room: string, textBytes: number) {
+    const n = ledger.next(room)
+    return { room, n, partition: lanes.get(room) as number, value: recordValue(room, n, textBytes) }
+  }
+
+  async function send(batch: ReturnType<typeof take>[]): Promise<void> {
     const timestamp = `${Date.now() + production.shiftMs}`
-    const messages = batch.map(
-      ({ room, n, partition }): Message => ({ key: room, value: recordValue(room, n, textBytes), partition, timestamp })
-    )
+    const messages = batch.map(({ room, partition, value }): Message => ({ key: room, value, partition, timestamp }))
     try {
       if (!producer) {
         const made = kafka.producer({ retry: { retries: 0 }, allowAutoTopicCreation: false })
@@ -87,36 +85,34 @@ export function produce(ledger: Ledger, options: ProductionOptions): Production 
   async function flow(): Promise<void> {
     let last = performance.now()
     while (!stopped) {
-      if (owed < 1) await delay(TICK_MS)
+      if (burst.left === 0) await delay(TICK_MS)
       const now = performance.now()
       if (!paused) owed += Math.min(((now - last) / 1000) * recordsPerSecond, MOST_IN_BATCH)
       last = now
-      const count = Math.min(Math.floor(owed), Math.ceil(MOST_BYTES / textBytes))
-      owed -= count
-      if (count === 0) continue
-      sending = send(count)
+      const long = Math.min(burst.left, Math.ceil(MOST_BYTES / burst.textBytes))
+      const short = Math.floor(owed)
+      burst.left -= long
+      owed -= short
+      const batch = [
+        ...Array.from({ length: long }, () => take(burst.room, burst.textBytes)),
+        ...Array.from({ length: short }, () => take(rooms[turn++ % rooms.length] as string, options.textBytes))
+      ]
+      if (batch.length === 0) continue
+      sending = send(batch)
       await sending
-      if (owed < 1) calm()
     }
     await producer?.disconnect()
-  }
-
-  function calm(): void {
-    textBytes = options.textBytes
-    flooded = undefined
   }
 
   const production: Production = {
     shiftMs: 0,
     burst(count, of) {
-      owed += count
-      textBytes = of.textBytes
-      flooded = of.room
+      burst = { left: count, ...of }
     },
     async pause() {
       paused = true
       owed = 0
-      calm()
+      burst.left = 0
       await sending
     },
     resume() {

@@ -105,12 +105,12 @@ export const redisScenarios: Scenario[] = [
     about: 'Bursts overrun client-output-buffer-limit of pubsub, and Redis cuts the edges off.',
     expects: ALL,
     async run(stage) {
-      // More than a hundred records that flow steadily, less than a hundred of a burst: so many are published at once.
-      await stage.admin.config('SET', 'client-output-buffer-limit', 'pubsub 60000 0 0')
+      // A chunk of long records of one partition is published at once; of those that flow steadily, six make less than that.
+      await stage.admin.config('SET', 'client-output-buffer-limit', 'pubsub 250000 0 0')
       await raisesInRedis(stage, 'stats', 'total_connections_received', async () => {
         for (let round = 0; round < stage.pick(10, 3); round++) {
-          stage.production.burst(1000, { textBytes: 1000 })
-          await stage.goesOn(1000)
+          stage.production.burst(200, { textBytes: 10_000, room: stage.ledger.rooms[0] as string })
+          await stage.goesOn(300)
         }
       })
       await stage.admin.config('SET', 'client-output-buffer-limit', 'pubsub 33554432 8388608 60')
