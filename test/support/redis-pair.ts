@@ -20,6 +20,8 @@ export interface RedisPair extends AsyncDisposable {
 }
 
 const NAME = 'baton'
+/** A machine that is busy answers late; none of that may look like a primary that is gone. */
+const DOWN_AFTER_MS = 3000
 const START_DEADLINE_MS = 20_000
 
 /** @param way the port at which the replica reaches the primary; default: the primary's own. */
@@ -53,7 +55,7 @@ export async function startRedisPair(way: (primaryPort: number) => number = port
 async function startSentinel(port: number, primaryPort: number): Promise<{ port: number; running: Running }> {
   const folder = temporaryFolder('baton-sentinel')
   const file = join(folder, 'sentinel.conf')
-  const settings = [`monitor ${NAME} 127.0.0.1 ${primaryPort} 1`, `down-after-milliseconds ${NAME} 1000`]
+  const settings = [`monitor ${NAME} 127.0.0.1 ${primaryPort} 1`, `down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`]
   const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, ...settings.map(setting => `sentinel ${setting}`)]
   writeFileSync(file, `${lines.join('\n')}\n`)
   const image = await dockerImage('redis:7')
