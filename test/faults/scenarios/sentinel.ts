@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { keysOf } from '../../../src/redis/append.ts'
 import type { RedisServer } from '../../support/redis.ts'
 import { waitFor } from '../../support/wait.ts'
 import type { Scenario } from '../scenario.ts'
@@ -62,7 +63,7 @@ async function lag({ links, pair, goesOn, random }: Stage): Promise<void> {
 async function fences({ url }: RedisServer): Promise<Record<string, string>> {
   const client = new Redis(url)
   try {
-    return await client.hgetall('fence')
+    return await client.hgetall(keysOf('').fence)
   } finally {
     client.disconnect()
   }
