@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto'
+import { existsSync, globSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { launch, type Running, run } from '../support/processes.ts'
+import { cacheFolder } from '../support/toolchain.ts'
+import { deadline } from '../support/wait.ts'
+
+// The load generator: C, since clients in Node would be the bottleneck. load/main.c names its modes and settings.
+
+export type Mode = 'drive' | 'listen' | 'churn' | 'send' | 'scan'
+
+/** What it prints at its end. Counts are of the measured part. */
+export interface Loaded {
+  ms: number
+  deliveries: number
+  /** Messages that all members had, or RECEIPTs. */
+  messages: number
+  orderFaults: number
+  /** CPU time of the server. */
+  cpuMs: number
+  /** CPU time of the generator, as a part of the time that went by. */
+  ownShare: number
+  /** From the first connection until the last one was subscribed. */
+  setupMs: number
+  setupCpuMs: number
+  p50Ms: number
+  p99Ms: number
+  maxMs: number
+}
+
+export interface Load {
+  /** All are subscribed. @throws what it complains of. */
+  live(): Promise<void>
+  result(): Promise<Loaded>
+  /** Ends one that has nothing to wait for. */
+  stop(): Promise<Loaded>
+  kill(): Promise<unknown>
+}
+
+const FOLDER = join(import.meta.dirname, 'load')
+const LIMIT_MS = 120_000
+const FLAGS = ['-D_GNU_SOURCE', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror']
+
+let program: Promise<string> | undefined
+
+/** @returns the path of the program, compiled by `cc` where the cache has none of these sources. */
+export function loadProgram(): Promise<string> {
+  program ??= compile()
+  return program
+}
+
+async function compile(): Promise<string> {
+  const sources = globSync('*.{c,h}', { cwd: FOLDER }).sort()
+  const hash = createHash('sha256').update(FLAGS.join())
+  for (const source of sources) hash.update(readFileSync(join(FOLDER, source)))
+  const path = join(cacheFolder(), `load-${hash.digest('hex').slice(0, 12)}`)
+  if (existsSync(path)) return path
+  const writing = `${path}.${process.pid}`
+  await run({
+    command: 'cc',
+    args: [...FLAGS, '-o', writing, ...sources.filter(name => name.endsWith('.c'))],
+    cwd: FOLDER
+  })
+  renameSync(writing, path)
+  return path
+}
+
+export async function startLoad(mode: Mode, settings: Record<string, string | number>): Promise<Load> {
+  const args = Object.entries({ limitMs: LIMIT_MS, ...settings }).map(([name, value]) => `${name}=${value}`)
+  const running: Running = launch({ command: await loadProgram(), args: [mode, ...args] })
+  const result = async () => {
+    const [line] = await running.match(/^\{.*\}$/m, LIMIT_MS)
+    await deadline(running.exited, LIMIT_MS, 'the end of the load generator')
+    return JSON.parse(line) as Loaded
+  }
+  return {
+    async live() {
+      await running.match(/^live$/m, LIMIT_MS)
+    },
+    result,
+    async stop() {
+      await running.stop()
+      return result()
+    },
+    kill: () => running.kill()
+  }
+}

@@ -1,0 +1,87 @@
+#include "load.h"
+#include <stdlib.h>
+
+// Keeps `window` messages in flight in each of `active` rooms: a message that all members have makes room for the next one,
+// in its own room or, with fewer active rooms than rooms, in the next one of the round.
+
+enum { PROBE_EVERY_US = 200000, STALL_US = 20000000 };
+
+static long ringSize, waiting, inFlight;
+static int ended;
+static uint32_t *lastNumbers, *got, *published, *firstCounted;
+static int64_t *sentAt, probeAtUs, endWarmUs, endUs, movedUs;
+
+static void publish(long room) {
+  struct tail tail = {.room = room, .number = ++published[room], .sentUs = nowUs};
+  long slot = room * ringSize + tail.number % ringSize;
+  got[slot] = 0;
+  sentAt[slot] = nowUs;
+  send_message(&clients[settings.connections + room % settings.senders], "", &tail);
+}
+
+static void begin(void) {
+  long rooms = settings.rooms;
+  for (ringSize = 1; ringSize < 2 * settings.window + 64; ringSize *= 2) continue;
+  waiting = rooms * settings.members;
+  lastNumbers = calloc(waiting, sizeof *lastNumbers);
+  got = calloc(rooms * ringSize, sizeof *got);
+  sentAt = calloc(rooms * ringSize, sizeof *sentAt);
+  published = calloc(rooms, sizeof *published);
+  firstCounted = calloc(rooms, sizeof *firstCounted);
+  movedUs = nowUs;
+}
+
+static void begin_driving(void) {
+  endWarmUs = nowUs + settings.warmMs * 1000;
+  for (long room = 0; room < settings.rooms; room++) firstCounted[room] = published[room] + 1;
+  inFlight = settings.active * settings.window;
+  for (long room = 0; room < settings.active; room++)
+    for (long i = 0; i < settings.window; i++) publish(room);
+}
+
+static void message(struct client *client, const struct tail *tail) {
+  uint32_t *last = &lastNumbers[subscription_of(client, tail->room)];
+  if (*last == 0) {
+    // No server has to answer a SUBSCRIBE: its first message tells that it counts.
+    if (--waiting == 0) begin_driving();
+  } else if (tail->number != *last + 1) {
+    orderFaults++;
+  }
+  *last = tail->number;
+  if (endWarmUs == 0 || tail->number < firstCounted[tail->room]) return;
+  long slot = tail->room * ringSize + tail->number % ringSize;
+  if (++got[slot] < settings.members) return;
+  messages++;
+  movedUs = nowUs;
+  take_latency(nowUs - sentAt[slot]);
+  if (ended) inFlight--;
+  else publish((tail->room + settings.active) % settings.rooms);
+}
+
+static void probe(void) {
+  if (nowUs < probeAtUs) return;
+  probeAtUs = nowUs + PROBE_EVERY_US;
+  for (long room = 0; room < settings.rooms; room++)
+    for (long m = 0; m < settings.members; m++)
+      if (lastNumbers[room * settings.members + m] == 0) {
+        publish(room);
+        break;
+      }
+}
+
+static void tick(void) {
+  if (waiting > 0) return probe();
+  if (nowUs > movedUs + STALL_US) fail("a message did not reach all within 20 s");
+  if (endUs == 0 && nowUs >= endWarmUs) {
+    begin_measure();
+    endUs = nowUs + settings.ms * 1000;
+  } else if (endUs > 0 && nowUs >= endUs) {
+    end_measure();
+    ended = 1;
+    endUs = INT64_MAX;
+  }
+  // What is on its way arrives before anyone goes: the next contender must not share the machine with it.
+  done = ended && inFlight == 0;
+}
+
+const struct mode drive = {begin, message, 0, tick};

@@ -1,0 +1,90 @@
+// The load generator of the bench: STOMP clients over WebSocket, many in one thread. main.c says how it is called.
+#include <stdint.h>
+
+struct settings {
+  const char *host, *path, *subscribe, *send, *id, *resume;
+  long port, rooms, members, connections, senders, window, active, bytes, burst, receipts, heartBeatMs;
+  long warmMs, ms, skip, expect, pid, limitMs;
+};
+extern struct settings settings;
+
+// ---- wire.c: bytes, no sockets
+
+struct frame {
+  int opcode;
+  const char *payload;
+  long length;
+};
+enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
+
+// The WebSocket frame that `bytes` begin with. Returns its size on the wire; 0: more bytes are needed; -1: no server may send this.
+long next_frame(const char *bytes, long length, struct frame *frame);
+// Writes a masked WebSocket frame; `out` has room for `length` + 14. Returns its size.
+long put_frame(char *out, int opcode, const char *payload, long length);
+
+// What every body ends with, so that it is found from the end of a frame without reading the headers:
+// "r":1000017,"t":1700000000000000,"n":1000000123}
+struct tail {
+  long room, number;
+  int64_t sentUs;
+};
+// Its numbers keep their length by what is added to them.
+enum { TAIL_BYTES = 48, BASE_ROOM = 1000000, BASE_NUMBER = 1000000000 };
+#define BASE_US 1000000000000000L
+// Returns 0 where the STOMP frame has no such body.
+int read_tail(const char *payload, long length, struct tail *tail);
+// Writes a JSON body of settings.bytes bytes.
+void put_body(char *out, const struct tail *tail);
+
+// ---- clients.c: connections until they are live
+
+enum state { CONNECTING, UPGRADING, GREETING, SUBSCRIBING, LIVE };
+struct client {
+  int fd, index, dirty;
+  enum state state;
+  long receiptsDue;
+  char *in, *out;
+  long inBytes, inRoom, outBytes, outAt, outRoom;
+};
+
+// What a mode does with clients that are live; a hook that it has no use for is NULL.
+struct mode {
+  void (*begin)(void);
+  void (*message)(struct client *client, const struct tail *tail);
+  void (*receipt)(struct client *client);
+  // Before each wait, at least every 20 ms.
+  void (*tick)(void);
+};
+extern const struct mode drive, listening, churn, sending;
+
+extern struct client *clients;
+extern int64_t nowUs, beganUs;
+extern int done;
+
+// Connects all and runs the mode until it is done.
+void run_clients(const struct mode *mode);
+void send_frame(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// A frame with a body of settings.bytes.
+void send_message(struct client *client, const char *receipt, const struct tail *tail);
+// Client and subscription of member m of a room are client_of() and room * members + m.
+int client_of(long subscription);
+long subscription_of(const struct client *client, long room);
+// The destination of a room: "{}" in the pattern is its number.
+const char *destination(const char *pattern, long room);
+void subscribe(struct client *client, long subscription, const char *more);
+const char *id_of(long subscription);
+
+// ---- measure.c
+
+// Monotonic, as process.hrtime is.
+int64_t clock_us(void);
+// CPU time of a process, user and system.
+double cpu_ms(long pid);
+void take_latency(int64_t us);
+// What is counted in the measured part.
+extern long deliveries, messages, orderFaults;
+extern double setupMs, setupCpuMs;
+void begin_measure(void);
+// Prints the result as one line of JSON.
+void end_measure(void);
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -1,0 +1,70 @@
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { Command } from 'commander'
+import { endWithParent } from '../support/processes.ts'
+import { scenarios } from './catalog.ts'
+import { GOALS, judge } from './goals.ts'
+import { table, verdicts } from './table.ts'
+import { openWorld } from './world.ts'
+
+// `npm run bench`: every scenario, one after the other, each with all its contenders in turns. Figures compare within one
+// run only; they are made of the CPU time of the process that is measured, so that a busy machine shows in the spread.
+
+const whole = (text: string): number => {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`${text} is no whole number from 1`)
+  return Number(text)
+}
+
+const command = new Command('bench')
+  .description('Measures Baton beside others at the same work. docs/performance.md says what each scenario measures.')
+  .option('--only <name...>', 'these scenarios')
+  .option('--rounds <n>', 'how often each contender is measured', whole, 3)
+  .option('--short', 'a twentieth of everything: shows that it works, and no figure')
+  .option('--json <file>', 'writes the figures')
+  .option('--list', 'names the scenarios and ends')
+  .parse()
+const {
+  only,
+  rounds,
+  short = false,
+  json,
+  list
+} = command.opts<{
+  only?: string[]
+  rounds: number
+  short?: boolean
+  json?: string
+  list?: boolean
+}>()
+
+endWithParent()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+for (const name of only ?? []) {
+  if (!scenarios.some(scenario => scenario.name === name)) command.error(`there is no scenario ${name}: see --list`)
+}
+const chosen = only ? scenarios.filter(({ name }) => only.includes(name)) : scenarios
+if (list) for (const { name, about } of chosen) console.log(`${name}\n  ${about}`)
+else await run()
+
+async function run(): Promise<void> {
+  await using world = openWorld(rounds, short)
+  for (const scenario of chosen) {
+    const before = world.figures.length
+    await scenario.run(world)
+    console.log(`\n${table(world.figures.slice(before))}`)
+  }
+  console.log(`\nGoals\n${verdicts(judge(GOALS, world.figures))}\n`)
+  world.note(`the load generator took ${Math.round(world.mostBusy * 100)} % of a core at most`)
+  for (const note of world.notes) console.log(note)
+  const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }
+  const report = {
+    at: new Date().toISOString(),
+    machine,
+    rounds,
+    short,
+    notes: [...world.notes],
+    figures: world.figures
+  }
+  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`)
+}

@@ -1,0 +1,31 @@
+import { driven, interleave } from '../measure.ts'
+import { startCeiling, startPerClient, startStompBroker } from '../peers.ts'
+import { startBatonServer } from '../servers.ts'
+import type { Scenario } from '../world.ts'
+
+// The message's way from a SEND to its subscribers in one process, without Kafka and Redis.
+
+export const WINDOWS = [1, 4, 32, 256]
+export const IDS = ['shared', 'unique']
+export const SHAPES = { 'fan-out-1x100': [1, 100], 'fan-out-1x1000': [1, 1000], 'fan-out-100x10': [100, 10] } as const
+export const DELIVERIES = 'deliveries/CPU-s'
+
+export const workOf = (window: number, id: string): string => `window ${window}, ${id} ids`
+
+export const fanOutScenarios: Scenario[] = Object.entries(SHAPES).map(([name, [rooms, members]]) => ({
+  name,
+  about: `${rooms} × ${members} subscribers of 200-byte messages, with 1 to 256 messages in flight in each room.`,
+  async run(world) {
+    await using stack = new AsyncDisposableStack()
+    const contenders = []
+    for (const start of [startBatonServer, startCeiling, startPerClient, startStompBroker]) {
+      contenders.push(stack.use(await start()))
+    }
+    const works = IDS.flatMap(id => WINDOWS.map(window => ({ id, window })))
+    await interleave(world.rounds, works, contenders, async (server, { id, window }) => {
+      const { deliveries, cpuMs } = await driven(world, server, { rooms, members, id, window })
+      const work = workOf(window, id)
+      world.take({ scenario: name, work, contender: server.name, unit: DELIVERIES }, (deliveries * 1000) / cpuMs)
+    })
+  }
+}))

@@ -1,0 +1,51 @@
+import { join } from 'node:path'
+import { type BatonOptions, startBaton } from '../support/baton.ts'
+import { launch } from '../support/processes.ts'
+
+/** A contender that speaks STOMP over WebSocket. */
+export interface Server extends AsyncDisposable {
+  name: string
+  pid: number
+  /** What the load generator must know of it. */
+  load: { host: string; port: number; path: string; subscribe: string; send: string }
+}
+
+const START_DEADLINE_MS = 60_000
+const TOPIC = { path: '/ws', subscribe: '/topic/r{}', send: '/topic/r{}' }
+
+/** A Baton; the embedded default without options. */
+export async function startBatonServer(
+  options: BatonOptions = {},
+  load: Partial<Server['load']> = {}
+): Promise<Server> {
+  const baton = await startBaton(options)
+  return {
+    name: 'Baton',
+    pid: baton.pid,
+    load: { ...TOPIC, host: '127.0.0.1', port: baton.port, ...load },
+    [Symbol.asyncDispose]: () => baton[Symbol.asyncDispose]()
+  }
+}
+
+/** A server that prints its URL: a file of peers/ on this Node, unless a command is given. */
+export async function startPeer(
+  name: string,
+  args: string[],
+  { command = process.execPath, load = {} }: { command?: string; load?: Partial<Server['load']> } = {}
+): Promise<Server> {
+  const peer = launch({ command, args, cwd: join(import.meta.dirname, 'peers') })
+  try {
+    const [, port] = await peer.match(/http:\/\/127\.0\.0\.1:(\d+)/, START_DEADLINE_MS)
+    return {
+      name,
+      pid: peer.pid,
+      load: { ...TOPIC, host: '127.0.0.1', port: Number(port), ...load },
+      async [Symbol.asyncDispose]() {
+        await peer.stop()
+      }
+    }
+  } catch (error) {
+    await peer.kill()
+    throw error
+  }
+}
