@@ -1,17 +1,31 @@
+import { churnScenario } from './scenarios/churn.ts'
+import { decodeScenario } from './scenarios/decode.ts'
 import { fanOutScenarios } from './scenarios/fan-out.ts'
+import { idleScenario } from './scenarios/idle.ts'
 import { latencyScenario } from './scenarios/latency.ts'
 import { pipelineScenario } from './scenarios/pipeline.ts'
 import { redisAppendScenario } from './scenarios/redis-append.ts'
+import { refillScenario } from './scenarios/refill.ts'
 import { relayScenario } from './scenarios/relay.ts'
+import { scaleScenario } from './scenarios/scale.ts'
+import { sendReceiptScenario } from './scenarios/send-receipt.ts'
+import { stormScenario } from './scenarios/storm.ts'
 import { transactionScenario } from './scenarios/transactions.ts'
 import type { Scenario } from './world.ts'
 
 /** Every scenario, in the order of the run. */
 export const scenarios: Scenario[] = [
   ...fanOutScenarios,
+  scaleScenario,
+  idleScenario,
   relayScenario,
   redisAppendScenario,
   pipelineScenario,
   latencyScenario,
+  sendReceiptScenario,
+  churnScenario,
+  stormScenario,
+  refillScenario,
+  decodeScenario,
   transactionScenario
 ]

@@ -24,7 +24,8 @@ export function median(values: number[]): number {
 
 /** How far the rounds lie apart, as a part of their median. */
 export function spread(values: number[]): number {
-  return (Math.max(...values) - Math.min(...values)) / median(values)
+  const range = Math.max(...values) - Math.min(...values)
+  return range === 0 ? 0 : range / median(values)
 }
 
 export interface Figures {

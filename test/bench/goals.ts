@@ -1,5 +1,6 @@
 import { type Figure, type FigureName, median, sameName } from './figures.ts'
 import { DELIVERIES, IDS, workOf } from './scenarios/fan-out.ts'
+import { CONNECTIONS, ROOMS } from './scenarios/scale.ts'
 
 /** What a figure is held to; beside another figure of the same run, round by round, where there is one. */
 export interface Goal {
@@ -19,20 +20,54 @@ export interface Verdict {
   met: boolean
 }
 
+const baton = (scenario: string, work: string, unit: string): FigureName => ({
+  scenario,
+  work,
+  contender: 'Baton',
+  unit
+})
+
 const fanOut = (scenario: string, windows: number[], contender: string, atLeast: number): Goal[] =>
   windows.flatMap(window =>
-    IDS.map(id => ({
-      of: { scenario, work: workOf(window, id), contender: 'Baton', unit: DELIVERIES },
-      against: { contender },
-      atLeast
-    }))
+    IDS.map(id => ({ of: baton(scenario, workOf(window, id), DELIVERIES), against: { contender }, atLeast }))
   )
+
+const flat = (works: string[]): Goal[] =>
+  works.slice(1).map(work => ({
+    of: baton('scale', work, DELIVERIES),
+    against: { work: works[0] as string },
+    atLeast: 0.9,
+    atMost: 1.1
+  }))
+
+const append = (channels: number, atMost: number): Goal => ({
+  of: {
+    ...baton('redis-append', `100 records over ${channels} channels`, 'µs of Redis/record'),
+    contender: 'append.lua'
+  },
+  atMost
+})
 
 export const GOALS: Goal[] = [
   ...fanOut('fan-out-1x1000', [1, 4, 32], 'ceiling', 0.9),
   ...fanOut('fan-out-100x10', [1, 4, 32], 'ceiling', 0.85),
   ...fanOut('fan-out-1x1000', [32], 'stomp-broker-js', 25),
-  ...fanOut('fan-out-1x1000', [32], 'Spring', 40)
+  ...fanOut('fan-out-1x1000', [32], 'Spring', 40),
+  ...flat(ROOMS.map(rooms => `${rooms} rooms`)),
+  ...flat(CONNECTIONS.map(connections => `${connections} connections`)),
+  { of: baton('idle', '5000 connections', 'KiB/connection'), atMost: 11 },
+  { of: baton('relay', '1 channels', 'records/CPU-s'), atLeast: 100_000 },
+  { of: baton('relay', '1 channels', 'records/CPU-s'), against: { contender: 'kafkajs + JSON.parse' }, atLeast: 0.35 },
+  append(1, 6),
+  append(20, 6),
+  append(100, 12),
+  { of: baton('pipeline', '100 rooms × 10', 'records/CPU-s'), atLeast: 25_000 },
+  { of: baton('latency', '2000 records/s × 10', 'p50 ms'), atMost: 5 },
+  { of: baton('latency', '2000 records/s × 10', 'p99 ms'), atMost: 30 },
+  { of: baton('send-receipt', '1 at once', 'p50 ms'), against: { contender: 'kafkajs' }, as: 'difference', atMost: 2 },
+  { of: baton('churn', 'one room', 'Redis SUBSCRIBEs/1,000'), atMost: 0 },
+  { of: baton('storm', '5000 clients', 's until all have resumed'), atMost: 10 },
+  { of: baton('decode', '1 in a chunk', 'frames/CPU-s'), against: { contender: 'stompit' }, atLeast: 3 }
 ]
 
 /** Of the goals whose figures are there. */
@@ -43,12 +78,13 @@ export function judge(goals: Goal[], figures: Figure[]): Verdict[] {
     const figure = find(of)
     const other = against && find({ ...of, ...against })
     if (!figure || (against && !other)) return []
-    const values = figure.rounds.map((value, round) => {
-      const beside = other?.rounds[round]
-      if (beside === undefined) return value
-      return as === 'ratio' ? value / beside : value - beside
-    })
-    const value = median(values)
+    const value = median(
+      figure.rounds.map((value, round) => {
+        const beside = other?.rounds[round]
+        if (beside === undefined) return value
+        return as === 'ratio' ? value / beside : value - beside
+      })
+    )
     return [{ goal, value, met: value >= atLeast && value <= atMost }]
   })
 }

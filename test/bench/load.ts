@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, globSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { launch, type Running, run } from '../support/processes.ts'
-import { cacheFolder } from '../support/toolchain.ts'
+import { cacheFolder, compiler } from '../support/toolchain.ts'
 import { deadline } from '../support/wait.ts'
 
 // The load generator: C, since clients in Node would be the bottleneck. load/main.c names its modes and settings.
@@ -57,7 +57,7 @@ async function compile(): Promise<string> {
   if (existsSync(path)) return path
   const writing = `${path}.${process.pid}`
   await run({
-    command: 'cc',
+    command: await compiler(),
     args: [...FLAGS, '-o', writing, ...sources.filter(name => name.endsWith('.c'))],
     cwd: FOLDER
   })

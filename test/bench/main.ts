@@ -1,10 +1,14 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { endWithParent } from '../support/processes.ts'
 import { scenarios } from './catalog.ts'
+import { compare } from './compare.ts'
+import type { Figure } from './figures.ts'
 import { GOALS, judge } from './goals.ts'
-import { table, verdicts } from './table.ts'
+import { PLOTS, plot } from './plot.ts'
+import { changes, table, verdicts } from './table.ts'
 import { openWorld } from './world.ts'
 
 // `npm run bench`: every scenario, one after the other, each with all its contenders in turns. Figures compare within one
@@ -21,6 +25,8 @@ const command = new Command('bench')
   .option('--rounds <n>', 'how often each contender is measured', whole, 3)
   .option('--short', 'a twentieth of everything: shows that it works, and no figure')
   .option('--json <file>', 'writes the figures')
+  .option('--compare <file>', 'tells what moved beyond noise since the run that wrote this file')
+  .option('--plots <folder>', 'draws the plots of what was measured')
   .option('--list', 'names the scenarios and ends')
   .parse()
 const {
@@ -28,12 +34,16 @@ const {
   rounds,
   short = false,
   json,
+  compare: earlier,
+  plots,
   list
 } = command.opts<{
   only?: string[]
   rounds: number
   short?: boolean
   json?: string
+  compare?: string
+  plots?: string
   list?: boolean
 }>()
 
@@ -54,7 +64,8 @@ async function run(): Promise<void> {
     await scenario.run(world)
     console.log(`\n${table(world.figures.slice(before))}`)
   }
-  console.log(`\nGoals\n${verdicts(judge(GOALS, world.figures))}\n`)
+  const { figures } = world
+  console.log(`\nGoals\n${verdicts(judge(GOALS, figures))}\n`)
   world.note(`the load generator took ${Math.round(world.mostBusy * 100)} % of a core at most`)
   for (const note of world.notes) console.log(note)
   const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }
@@ -67,4 +78,12 @@ async function run(): Promise<void> {
     figures: world.figures
   }
   if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`)
+  if (earlier) {
+    const { figures: before } = JSON.parse(readFileSync(earlier, 'utf8')) as { figures: Figure[] }
+    console.log(`\nMoved since ${earlier}\n${changes(compare(before, figures))}`)
+  }
+  for (const [file, wanted] of Object.entries(plots ? PLOTS : {})) {
+    const svg = plot(wanted, figures)
+    if (svg) writeFileSync(join(plots as string, file), svg)
+  }
 }

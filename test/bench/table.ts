@@ -1,3 +1,4 @@
+import type { Change } from './compare.ts'
 import { type Figure, median, spread } from './figures.ts'
 import type { Goal, Verdict } from './goals.ts'
 
@@ -22,6 +23,18 @@ function grid(figures: Figure[]): string {
 export function verdicts(judged: Verdict[]): string {
   return align(
     judged.map(({ goal, value, met }) => [met ? 'met' : 'MISSED', nameOf(goal), number(value), boundOf(goal)])
+  )
+}
+
+/** A line for each figure that moved. */
+export function changes(moved: Change[]): string {
+  return align(
+    moved.map(({ name: { scenario, work, contender, unit }, before, after, better }) => [
+      better ? 'better' : 'WORSE',
+      `${scenario}, ${work}: ${contender}, ${unit}`,
+      `${number(before)} → ${number(after)}`,
+      `${after > before ? '+' : ''}${Math.round((after / before - 1) * 100)}%`
+    ])
   )
 }
 

@@ -1,7 +1,7 @@
 // stompit ships no types; these are of what the tests use.
 declare module 'stompit' {
   import type { EventEmitter } from 'node:events'
-  import type { Duplex, Readable, Writable } from 'node:stream'
+  import type { Duplex, Readable, Transform, Writable } from 'node:stream'
 
   type Headers = Record<string, string>
 
@@ -40,6 +40,11 @@ declare module 'stompit' {
     disconnect(callback: (error: Error | null) => void): void
   }
 
-  const stompit: { Client: typeof Client }
+  /** A stream of frames, each a stream of its body. */
+  class IncomingFrameStream extends Transform {
+    setVersion(version: string): boolean
+  }
+
+  const stompit: { Client: typeof Client; IncomingFrameStream: typeof IncomingFrameStream }
   export = stompit
 }

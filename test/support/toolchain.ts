@@ -70,6 +70,11 @@ export async function chromium(): Promise<string> {
   return find('chromium') ?? find('google-chrome') ?? program('chromium', 'chromium', 'PATH')
 }
 
+/** @returns the path of a C compiler. */
+export function compiler(): Promise<string> {
+  return program('cc', 'build-essential', 'PATH')
+}
+
 async function program(name: string, debianPackage: string, variable: string): Promise<string> {
   const path = find(name)
   if (path) return path

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 1 << 20, FRAME_BYTES = 4096, EVENTS = 1024, WAIT_MS = 20 };
+enum { READ_BYTES = 1 << 20, EVENTS = 1024, WAIT_MS = 20 };
 
 struct client *clients;
 int64_t nowUs, beganUs;
@@ -19,85 +18,16 @@ int done;
 
 static const struct mode *mode;
 static int poll_fd;
-static long opened, live, dirtyCount;
-static struct client **dirty;
-
-int client_of(long subscription) { return (int)(subscription % settings.connections); }
+static long opened, live;
 
 long subscription_of(const struct client *client, long room) {
   long first = room * settings.members, ahead = (client->index - first) % settings.connections;
   return first + (ahead < 0 ? ahead + settings.connections : ahead);
 }
 
-const char *destination(const char *pattern, long room) {
-  static char text[512];
-  const char *at = strstr(pattern, "{}");
-  if (at) snprintf(text, sizeof text, "%.*s%ld%s", (int)(at - pattern), pattern, room, at + 2);
-  else snprintf(text, sizeof text, "%s", pattern);
-  return text;
-}
-
-const char *id_of(long subscription) {
-  static char text[32];
-  long number = strcmp(settings.id, "unique") ? subscription / settings.connections : subscription;
-  snprintf(text, sizeof text, "s%06ld", number);
-  return text;
-}
-
-static void queue(struct client *client, const char *bytes, long length, int opcode) {
-  if (client->outBytes + length + 14 > client->outRoom) {
-    client->outRoom = (client->outBytes + length + 14) * 2;
-    client->out = realloc(client->out, client->outRoom);
-  }
-  if (opcode) {
-    client->outBytes += put_frame(client->out + client->outBytes, opcode, bytes, length);
-  } else {
-    memcpy(client->out + client->outBytes, bytes, length);
-    client->outBytes += length;
-  }
-  if (!client->dirty) dirty[dirtyCount++] = client;
-  client->dirty = 1;
-}
-
-void send_frame(struct client *client, const char *format, ...) {
-  char frame[FRAME_BYTES];
-  va_list values;
-  va_start(values, format);
-  int length = vsnprintf(frame, sizeof frame, format, values);
-  va_end(values);
-  // The closing NUL of C is that of STOMP; a line break alone is a heart-beat.
-  queue(client, frame, length == 1 ? 1 : length + 1, TEXT);
-}
-
-void send_message(struct client *client, const char *receipt, const struct tail *tail) {
-  char frame[FRAME_BYTES];
-  int head = snprintf(frame, sizeof frame, "SEND\ndestination:%s\ncontent-type:application/json\ncontent-length:%ld\n%s\n",
-                      destination(settings.send, tail->room), settings.bytes, receipt);
-  if (head + settings.bytes >= FRAME_BYTES) fail("a body of %ld bytes is too long", settings.bytes);
-  put_body(frame + head, tail);
-  frame[head + settings.bytes] = 0;
-  queue(client, frame, head + settings.bytes + 1, TEXT);
-}
-
-static void watch(struct client *client, int operation, uint32_t events) {
+void watch(struct client *client, int operation, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = client};
   if (epoll_ctl(poll_fd, operation, client->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
-}
-
-static void flush(struct client *client) {
-  client->dirty = 0;
-  while (client->outAt < client->outBytes) {
-    long sent = send(client->fd, client->out + client->outAt, client->outBytes - client->outAt, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EAGAIN) return watch(client, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
-    if (sent < 0) fail("send: %s", strerror(errno));
-    client->outAt += sent;
-  }
-  client->outAt = client->outBytes = 0;
-}
-
-static void flush_all(void) {
-  for (long i = 0; i < dirtyCount; i++) flush(dirty[i]);
-  dirtyCount = 0;
 }
 
 static void open_next(void) {
@@ -123,20 +53,29 @@ static void become_live(struct client *client) {
   if (mode->begin) mode->begin();
 }
 
-void subscribe(struct client *client, long subscription, const char *more) {
-  send_frame(client, "SUBSCRIBE\nid:%s\ndestination:%s\n%s\n", id_of(subscription),
-             destination(settings.subscribe, subscription / settings.members), more);
+// The message-id that subscribers of a room resume after: a line of the file for each room.
+static const char *resume_id(long room) {
+  static char(*ids)[300];
+  if (!*settings.resume) return 0;
+  if (!ids) {
+    FILE *file = fopen(settings.resume, "r");
+    ids = calloc(settings.rooms, sizeof *ids);
+    for (long r = 0; r < settings.rooms; r++)
+      if (!file || fscanf(file, "%299s", ids[r]) != 1) fail("%s has no line for room %ld", settings.resume, r);
+    fclose(file);
+  }
+  return ids[room];
 }
 
 static void greeted(struct client *client) {
   long subscriptions = settings.rooms * settings.members;
-  char resume[512] = "";
   client->state = SUBSCRIBING;
-  if (*settings.resume) snprintf(resume, sizeof resume, "last-message-id:%s\n", settings.resume);
   if (client->index < settings.connections)
     for (long s = client->index; s < subscriptions; s += settings.connections) {
-      char more[600];
-      snprintf(more, sizeof more, "%s%s", settings.receipts ? "receipt:s\n" : "", resume);
+      const char *id = resume_id(s / settings.members);
+      char more[600] = "";
+      if (settings.receipts) strcpy(more, "receipt:s\n");
+      if (id) snprintf(more + strlen(more), 500, "last-message-id:%s\n", id);
       client->receiptsDue += settings.receipts;
       subscribe(client, s, more);
     }
@@ -229,7 +168,6 @@ void run_clients(const struct mode *chosen) {
   mode = chosen;
   poll_fd = epoll_create1(0);
   clients = calloc(count, sizeof *clients);
-  dirty = calloc(count, sizeof *dirty);
   beganUs = clock_us();
   setupCpuMs = cpu_ms(settings.pid);
   while (!done) {

@@ -4,7 +4,7 @@
 // Keeps `window` messages in flight in each of `active` rooms: a message that all members have makes room for the next one,
 // in its own room or, with fewer active rooms than rooms, in the next one of the round.
 
-enum { PROBE_EVERY_US = 200000, STALL_US = 20000000 };
+enum { PROBE_EVERY_US = 500000, STALL_US = 20000000 };
 
 static long ringSize, waiting, inFlight;
 static int ended;

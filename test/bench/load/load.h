@@ -63,16 +63,21 @@ extern int done;
 
 // Connects all and runs the mode until it is done.
 void run_clients(const struct mode *mode);
-void send_frame(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// A frame with a body of settings.bytes.
-void send_message(struct client *client, const char *receipt, const struct tail *tail);
-// Client and subscription of member m of a room are client_of() and room * members + m.
-int client_of(long subscription);
+void watch(struct client *client, int operation, uint32_t events);
+// The subscription that a client has in a room: that of member m is room * members + m, of client number that % connections.
 long subscription_of(const struct client *client, long room);
-// The destination of a room: "{}" in the pattern is its number.
-const char *destination(const char *pattern, long room);
+
+// ---- output.c
+
+// Opcode 0: the bytes are no WebSocket message.
+void queue(struct client *client, const char *bytes, long length, int opcode);
+void send_frame(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// A SEND with a body of settings.bytes.
+void send_message(struct client *client, const char *receipt, const struct tail *tail);
 void subscribe(struct client *client, long subscription, const char *more);
 const char *id_of(long subscription);
+void flush(struct client *client);
+void flush_all(void);
 
 // ---- measure.c
 

@@ -19,7 +19,8 @@ static const struct {
   const char **text;
 } names[] = {
     {"host", 0, &settings.host}, {"path", 0, &settings.path}, {"subscribe", 0, &settings.subscribe},
-    {"send", 0, &settings.send}, {"id", 0, &settings.id}, {"resume", 0, &settings.resume},
+    {"send", 0, &settings.send}, // shared or unique; a file with a message-id for each room, to resume after.
+    {"id", 0, &settings.id}, {"resume", 0, &settings.resume},
     {"port", &settings.port, 0},
     // Rooms, members of each, and the connections that all these subscriptions are dealt to (default: one each).
     {"rooms", &settings.rooms, 0}, {"members", &settings.members, 0}, {"connections", &settings.connections, 0},
@@ -78,6 +79,8 @@ int main(int count, char **arguments) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
+  // What is resumed comes before anyone is live.
+  begin_measure();
   if (drives) run_clients(&drive);
   else if (!strcmp(mode, "listen")) run_clients(&listening);
   else if (!strcmp(mode, "churn")) run_clients(&churn);

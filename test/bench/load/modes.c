@@ -14,10 +14,7 @@ static void tell(int signal) {
 
 static uint32_t *lastNumbers;
 
-static void listen_begin(void) {
-  signal(SIGTERM, tell);
-  begin_measure();
-}
+static void listen_begin(void) { signal(SIGTERM, tell); }
 
 static void listen_message(struct client *client, const struct tail *tail) {
   if (!lastNumbers) lastNumbers = calloc(settings.rooms * settings.members, sizeof *lastNumbers);

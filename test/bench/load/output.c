@@ -1,0 +1,88 @@
+#include "load.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+// What clients send. It is gathered until the end of a turn, then written at once.
+
+enum { FRAME_BYTES = 4096 };
+
+static struct client **dirty;
+static long dirtyCount;
+
+// The destination of a room: "{}" in the pattern is its number.
+static const char *destination(const char *pattern, long room) {
+  static char text[512];
+  const char *at = strstr(pattern, "{}");
+  if (at) snprintf(text, sizeof text, "%.*s%ld%s", (int)(at - pattern), pattern, room, at + 2);
+  else snprintf(text, sizeof text, "%s", pattern);
+  return text;
+}
+
+const char *id_of(long subscription) {
+  static char text[32];
+  long number = strcmp(settings.id, "unique") ? subscription / settings.connections : subscription;
+  snprintf(text, sizeof text, "s%06ld", number);
+  return text;
+}
+
+void queue(struct client *client, const char *bytes, long length, int opcode) {
+  if (client->outBytes + length + 14 > client->outRoom) {
+    client->outRoom = (client->outBytes + length + 14) * 2;
+    client->out = realloc(client->out, client->outRoom);
+  }
+  if (opcode) {
+    client->outBytes += put_frame(client->out + client->outBytes, opcode, bytes, length);
+  } else {
+    memcpy(client->out + client->outBytes, bytes, length);
+    client->outBytes += length;
+  }
+  if (!dirty) dirty = calloc(settings.connections + settings.senders, sizeof *dirty);
+  if (!client->dirty) dirty[dirtyCount++] = client;
+  client->dirty = 1;
+}
+
+void send_frame(struct client *client, const char *format, ...) {
+  char frame[FRAME_BYTES];
+  va_list values;
+  va_start(values, format);
+  int length = vsnprintf(frame, sizeof frame, format, values);
+  va_end(values);
+  // The closing NUL of C is that of STOMP; a line break alone is a heart-beat.
+  queue(client, frame, length == 1 ? 1 : length + 1, TEXT);
+}
+
+void send_message(struct client *client, const char *receipt, const struct tail *tail) {
+  char frame[FRAME_BYTES];
+  int head = snprintf(frame, sizeof frame, "SEND\ndestination:%s\ncontent-type:application/json\ncontent-length:%ld\n%s\n",
+                      destination(settings.send, tail->room), settings.bytes, receipt);
+  if (head + settings.bytes >= FRAME_BYTES) fail("a body of %ld bytes is too long", settings.bytes);
+  put_body(frame + head, tail);
+  frame[head + settings.bytes] = 0;
+  queue(client, frame, head + settings.bytes + 1, TEXT);
+}
+
+void subscribe(struct client *client, long subscription, const char *more) {
+  send_frame(client, "SUBSCRIBE\nid:%s\ndestination:%s\n%s\n", id_of(subscription),
+             destination(settings.subscribe, subscription / settings.members), more);
+}
+
+void flush(struct client *client) {
+  client->dirty = 0;
+  while (client->outAt < client->outBytes) {
+    long sent = send(client->fd, client->out + client->outAt, client->outBytes - client->outAt, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) return watch(client, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+    if (sent < 0) fail("send: %s", strerror(errno));
+    client->outAt += sent;
+  }
+  client->outAt = client->outBytes = 0;
+}
+
+void flush_all(void) {
+  for (long i = 0; i < dirtyCount; i++) flush(dirty[i]);
+  dirtyCount = 0;
+}

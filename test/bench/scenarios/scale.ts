@@ -1,0 +1,36 @@
+import { driven, interleave } from '../measure.ts'
+import { startBatonServer } from '../servers.ts'
+import type { Scenario } from '../world.ts'
+import { DELIVERIES } from './fan-out.ts'
+
+const MEMBERS = 10
+const ACTIVE = 10
+export const ROOMS = [10, 1000, 10_000]
+export const CONNECTIONS = [100, 1000, 5000]
+
+/** Whether a delivery costs the same however much there is besides: ten messages are in flight, each to ten subscribers. */
+export const scaleScenario: Scenario = {
+  name: 'scale',
+  about: 'Cost of a delivery with 10 to 10,000 rooms on 1,000 connections, and with 100 to 5,000 connections.',
+  async run(world) {
+    await using baton = await startBatonServer()
+    const works = [
+      ...ROOMS.map(rooms => ({ work: `${rooms} rooms`, rooms, connections: 1000 })),
+      ...CONNECTIONS.map(connections => ({
+        work: `${connections} connections`,
+        rooms: connections / MEMBERS,
+        connections
+      }))
+    ]
+    await interleave(world.rounds, works, [baton], async (server, { work, rooms, connections }) => {
+      const shape = {
+        rooms: world.size(rooms),
+        members: MEMBERS,
+        connections: Math.max(world.size(connections), MEMBERS)
+      }
+      const settings = { ...shape, active: Math.min(ACTIVE, shape.rooms), receipts: 1, id: 'unique' }
+      const { deliveries, cpuMs } = await driven(world, server, settings)
+      world.take({ scenario: 'scale', work, contender: server.name, unit: DELIVERIES }, (deliveries * 1000) / cpuMs)
+    })
+  }
+}

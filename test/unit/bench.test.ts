@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+import { describe, test } from 'node:test'
+import { compare } from '../bench/compare.ts'
+import { createFigures, type Figure, median, spread } from '../bench/figures.ts'
+import { type Goal, judge } from '../bench/goals.ts'
+import { loadProgram } from '../bench/load.ts'
+import { type Plot, plot } from '../bench/plot.ts'
+import { bodyOf, sentUs } from '../bench/records.ts'
+import { changes, table, verdicts } from '../bench/table.ts'
+
+const figure = (contender: string, rounds: number[], more: Partial<Figure> = {}): Figure => ({
+  scenario: 'fan-out',
+  work: 'window 1',
+  contender,
+  unit: 'deliveries/CPU-s',
+  rounds,
+  ...more
+})
+
+describe('the figures of the bench', () => {
+  test('are gathered round by round under their names', () => {
+    const { all, add } = createFigures()
+    const { rounds, ...name } = figure('Baton', [3, 5, 4])
+    for (const value of rounds) add(name, value)
+    add({ ...name, unit: 'p50 ms' }, 1)
+    assert.deepEqual(all, [figure('Baton', [3, 5, 4]), figure('Baton', [1], { unit: 'p50 ms' })])
+  })
+
+  test('have a median and a spread', () => {
+    assert.equal(median([5, 1, 3]), 3)
+    assert.equal(median([4, 1, 2, 3]), 2.5)
+    assert.equal(spread([9, 10, 12]), 0.3)
+    assert.equal(spread([0, 0]), 0)
+  })
+
+  test('are a table of works and contenders', () => {
+    const figures = [
+      figure('Baton', [1000, 1100, 1200]),
+      figure('ceiling', [2000]),
+      figure('Baton', [5], { work: 'w2' })
+    ]
+    const lines = [
+      'fan-out, deliveries/CPU-s',
+      '                Baton    ceiling',
+      '  window 1  1,100 ±9%  2,000 ±0%',
+      '  w2            5 ±0%'
+    ]
+    assert.equal(table(figures), lines.join('\n'))
+  })
+})
+
+describe('a goal of the bench', () => {
+  const of = { scenario: 'fan-out', work: 'window 1', contender: 'Baton', unit: 'deliveries/CPU-s' }
+  const figures = [figure('Baton', [90, 60, 99]), figure('ceiling', [100, 50, 100])]
+  const judged = (goal: Partial<Goal>) => judge([{ of, ...goal }], figures).map(({ value, met }) => [value, met])
+
+  test('is held to the median of what each round gave', () => {
+    assert.deepEqual(judged({ against: { contender: 'ceiling' }, atLeast: 0.9 }), [[0.99, true]])
+    assert.deepEqual(judged({ against: { contender: 'ceiling' }, atLeast: 1 }), [[0.99, false]])
+    assert.deepEqual(judged({ against: { contender: 'ceiling' }, as: 'difference', atMost: -2 }), [[-1, false]])
+    assert.deepEqual(judged({ atMost: 90 }), [[90, true]])
+  })
+
+  test('is left out where its figures are missing', () => {
+    assert.deepEqual(judged({ against: { contender: 'Spring' } }), [])
+    assert.deepEqual(judged({ of: { ...of, scenario: 'relay' } }), [])
+  })
+
+  test('says what it asks and what was measured', () => {
+    const goal = { of, against: { contender: 'ceiling' }, atLeast: 1 }
+    assert.equal(verdicts(judge([goal], figures)), '  MISSED  fan-out, window 1: Baton / ceiling  0.99  ≥ 1')
+  })
+})
+
+describe('the comparison of two runs', () => {
+  const moved = (before: Figure[], after: Figure[]) =>
+    compare(before, after).map(({ name, before, after, better }) => [name.contender, before, after, better])
+
+  test('tells what lies outside of the rounds before', () => {
+    const before = [figure('Baton', [100, 101, 102])]
+    assert.deepEqual(moved(before, [figure('Baton', [110, 111, 112])]), [['Baton', 101, 111, true]])
+    assert.deepEqual(moved(before, [figure('Baton', [90, 91, 92])]), [['Baton', 101, 91, false]])
+  })
+
+  test('keeps quiet about noise and about little', () => {
+    assert.deepEqual(moved([figure('Baton', [100, 130, 102])], [figure('Baton', [120, 150, 140])]), [])
+    assert.deepEqual(moved([figure('Baton', [100, 101, 102])], [figure('Baton', [103, 104, 105])]), [])
+    assert.deepEqual(moved([], [figure('Baton', [1])]), [])
+  })
+
+  test('takes less for better where the unit says so', () => {
+    const unit = 'p50 ms'
+    const [before, after] = [figure('Baton', [10], { unit }), figure('Baton', [5], { unit })]
+    assert.deepEqual(moved([before], [after]), [['Baton', 10, 5, true]])
+  })
+
+  test('takes off what the others moved by', () => {
+    const before = [figure('Baton', [100]), figure('ceiling', [200])]
+    assert.deepEqual(moved(before, [figure('Baton', [50]), figure('ceiling', [100])]), [['ceiling', 200, 100, false]])
+    const after = [figure('Baton', [100]), figure('ceiling', [100])]
+    assert.deepEqual(moved(before, after)[0], ['Baton', 100, 200, true])
+  })
+
+  test('is a line for each', () => {
+    const lines = changes(compare([figure('Baton', [100])], [figure('Baton', [80])]))
+    assert.equal(lines, '  WORSE  fan-out, window 1: Baton, deliveries/CPU-s  100 → 80  -20%')
+  })
+})
+
+describe('a plot of the bench', () => {
+  const wanted: Plot = {
+    title: 'a < b',
+    scenario: 'fan-out',
+    unit: 'deliveries/CPU-s',
+    works: [
+      ['1', 'window 1'],
+      ['4', 'w4']
+    ]
+  }
+
+  test('has a line for each contender, higher where there is more', () => {
+    const svg = plot(wanted, [figure('Baton', [10]), figure('Baton', [1000], { work: 'w4' })]) ?? ''
+    assert.match(svg, /points="70\.0,326\.0 570\.0,44\.0"/)
+    assert.match(svg, />Baton</)
+    assert.match(svg, />a &#60; b</)
+  })
+
+  test('puts names under each other that would lie on each other', () => {
+    const figures = ['Baton', 'ceiling'].flatMap(name => [figure(name, [10]), figure(name, [100], { work: 'w4' })])
+    const tops = [...(plot(wanted, figures) ?? '').matchAll(/y="([\d.]+)" style/g)].map(([, top]) => Number(top))
+    assert.deepEqual(tops, [48, 63])
+  })
+
+  test('is not drawn of half a run', () => {
+    assert.equal(plot(wanted, [figure('Baton', [10])]), undefined)
+  })
+})
+
+describe('the load generator', () => {
+  /** What it finds in bytes that it reads in parts of every size. */
+  async function scan(bytes: Buffer): Promise<unknown> {
+    const child = spawn(await loadProgram(), ['scan'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    child.stdin.end(bytes)
+    return JSON.parse(await text(child.stdout))
+  }
+
+  /** A WebSocket message as a server sends it (RFC 6455 §5.2). */
+  function message(payload: string): Buffer {
+    const { length } = Buffer.from(payload)
+    const head = length < 126 ? [length] : length < 65_536 ? [126, length >> 8, length & 255] : undefined
+    const long = Buffer.alloc(9, 127)
+    if (!head) long.writeBigUInt64BE(BigInt(length), 1)
+    return Buffer.concat([Buffer.of(0x81), head ? Buffer.from(head) : long, Buffer.from(payload)])
+  }
+
+  test('finds room, number and time at the end of frames of every length, however they are cut', async () => {
+    const bodies = [bodyOf(7, 1), bodyOf(65_000, 123_456)]
+    const sum = bodies.reduce((sum, body) => sum + sentUs(JSON.parse(body)), 7 + 1 + 65_000 + 123_456)
+    const frames = [
+      `MESSAGE\nsubscription:s0\n\n${bodies[0]}\0`,
+      '\n',
+      'RECEIPT\nreceipt-id:r\n\n\0',
+      `MESSAGE\npad:${'x'.repeat(70_000)}\n\n${bodies[1]}\0\n`
+    ]
+    const found = await scan(Buffer.concat(frames.map(message)))
+    assert.deepEqual(found, { frames: 4, bodies: 2, sum, left: 0, valid: true })
+  })
+
+  test('waits for the rest of a frame, and takes no masked one from a server', async () => {
+    const whole = message('CONNECTED\n\n\0')
+    assert.deepEqual(await scan(whole.subarray(0, -1)), {
+      frames: 0,
+      bodies: 0,
+      sum: 0,
+      left: whole.length - 1,
+      valid: true
+    })
+    assert.deepEqual(await scan(Buffer.of(0x81, 0x81, 0, 0, 0, 0, 0x61)), {
+      frames: 0,
+      bodies: 0,
+      sum: 0,
+      left: 3,
+      valid: false
+    })
+  })
+})
