@@ -29,7 +29,11 @@ const baton = (scenario: string, work: string, unit: string): FigureName => ({
 
 const fanOut = (scenario: string, windows: number[], contender: string, atLeast: number): Goal[] =>
   windows.flatMap(window =>
-    IDS.map(id => ({ of: baton(scenario, workOf(window, id), DELIVERIES), against: { contender }, atLeast }))
+    IDS.map(id => ({
+      of: baton(scenario, workOf(window, id), DELIVERIES),
+      against: contender === 'ceiling' ? { contender } : { contender, work: workOf(window, 'shared') },
+      atLeast
+    }))
   )
 
 const flat = (works: string[]): Goal[] =>

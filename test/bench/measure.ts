@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Loaded, startLoad } from './load.ts'
+import { type Load, type Loaded, startLoad } from './load.ts'
 import type { Server } from './servers.ts'
 import type { World } from './world.ts'
 
 const CLOCK_TICK_MS = 10
+const SETTLE_MS = 2000
 const QUIET_EVERY_MS = 100
 const QUIET_DEADLINE_MS = 20_000
 
@@ -55,4 +56,13 @@ export async function driven(world: World, server: Server, settings: Record<stri
   world.heard(server.name, loaded)
   await untilQuiet(server.pid)
   return loaded
+}
+
+/** Subscribes, and listens to what others send. */
+export async function listening(server: Server, settings: Record<string, string | number>): Promise<Load> {
+  const load = await startLoad('listen', { ...server.load, pid: server.pid, ...settings })
+  await load.live()
+  // Where no RECEIPT tells when a subscription counts, time must do.
+  if (server.load.receipts === 0) await delay(SETTLE_MS)
+  return load
 }

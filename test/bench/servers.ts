@@ -7,11 +7,19 @@ export interface Server extends AsyncDisposable {
   name: string
   pid: number
   /** What the load generator must know of it. */
-  load: { host: string; port: number; path: string; subscribe: string; send: string }
+  load: {
+    host: string
+    port: number
+    path: string
+    subscribe: string
+    send: string
+    /** 1: it answers SUBSCRIBE with a RECEIPT. */
+    receipts: 0 | 1
+  }
 }
 
 const START_DEADLINE_MS = 60_000
-const TOPIC = { path: '/ws', subscribe: '/topic/r{}', send: '/topic/r{}' }
+const TOPIC = { path: '/ws', subscribe: '/topic/r{}', send: '/topic/r{}', receipts: 1 } as const
 
 /** A Baton; the embedded default without options. */
 export async function startBatonServer(

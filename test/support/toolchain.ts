@@ -91,7 +91,8 @@ async function program(name: string, debianPackage: string, variable: string): P
   )
 }
 
-function find(name: string): string | undefined {
+/** @returns the path of a program, if it is on the machine. */
+export function find(name: string): string | undefined {
   const candidates = (process.env['PATH'] ?? '').split(delimiter).map(folder => join(folder, name))
   return candidates.find(path => {
     try {

@@ -49,8 +49,8 @@ static void become_live(struct client *client) {
   if (++live < settings.connections + settings.senders) return;
   setupMs = (nowUs - beganUs) / 1000.0;
   setupCpuMs = cpu_ms(settings.pid) - setupCpuMs;
-  fprintf(stderr, "live\n");
   if (mode->begin) mode->begin();
+  fprintf(stderr, "live\n");
 }
 
 // The message-id that subscribers of a room resume after: a line of the file for each room.

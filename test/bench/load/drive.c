@@ -7,9 +7,9 @@
 enum { PROBE_EVERY_US = 500000, STALL_US = 20000000 };
 
 static long ringSize, waiting, inFlight;
-static int ended;
+static int measuring, ended;
 static uint32_t *lastNumbers, *got, *published, *firstCounted;
-static int64_t *sentAt, probeAtUs, endWarmUs, endUs, movedUs;
+static int64_t *sentAt, probeAtUs, endWarmUs, movedUs;
 
 static void publish(long room) {
   struct tail tail = {.room = room, .number = ++published[room], .sentUs = nowUs};
@@ -72,13 +72,12 @@ static void probe(void) {
 static void tick(void) {
   if (waiting > 0) return probe();
   if (nowUs > movedUs + STALL_US) fail("a message did not reach all within 20 s");
-  if (endUs == 0 && nowUs >= endWarmUs) {
+  if (!measuring && nowUs >= endWarmUs) {
     begin_measure();
-    endUs = nowUs + settings.ms * 1000;
-  } else if (endUs > 0 && nowUs >= endUs) {
+    measuring = 1;
+  } else if (measuring && !ended && measured_enough()) {
     end_measure();
     ended = 1;
-    endUs = INT64_MAX;
   }
   // What is on its way arrives before anyone goes: the next contender must not share the machine with it.
   done = ended && inFlight == 0;

@@ -90,6 +90,8 @@ void take_latency(int64_t us);
 extern long deliveries, messages, orderFaults;
 extern double setupMs, setupCpuMs;
 void begin_measure(void);
+// The measured time is over, and the server had something of it.
+int measured_enough(void);
 // Prints the result as one line of JSON.
 void end_measure(void);
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 static volatile sig_atomic_t told;
-static int64_t endWarmUs, endUs;
+static int64_t endWarmUs;
 
 static void tell(int signal) {
   (void)signal;
@@ -42,11 +42,11 @@ const struct mode listening = {listen_begin, listen_message, 0, listen_tick};
 static int64_t *askedUs;
 
 static void timed_tick(void) {
-  if (endWarmUs > 0 && nowUs >= endWarmUs) {
-    endWarmUs = 0;
+  static int measuring;
+  if (!measuring && nowUs >= endWarmUs) {
     begin_measure();
-    endUs = nowUs + settings.ms * 1000;
-  } else if (endUs > 0 && nowUs >= endUs) {
+    measuring = 1;
+  } else if (measuring && measured_enough()) {
     end_measure();
     done = 1;
   }

@@ -1,9 +1,15 @@
 import { driven, interleave } from '../measure.ts'
-import { startCeiling, startPerClient, startStompBroker } from '../peers.ts'
+import { startCeiling, startPerClient, startSpring, startStompBroker } from '../peers.ts'
 import { startBatonServer } from '../servers.ts'
 import type { Scenario } from '../world.ts'
 
 // The message's way from a SEND to its subscribers in one process, without Kafka and Redis.
+
+/** Contenders whose subscribers share a buffer, if their ids let them. */
+const SHARING = ['Baton', 'ceiling']
+
+/** Of each process, before the first round: as long as a JVM takes. */
+const WARM_UP_MS = 8000
 
 export const WINDOWS = [1, 4, 32, 256]
 export const IDS = ['shared', 'unique']
@@ -18,11 +24,16 @@ export const fanOutScenarios: Scenario[] = Object.entries(SHAPES).map(([name, [r
   async run(world) {
     await using stack = new AsyncDisposableStack()
     const contenders = []
-    for (const start of [startBatonServer, startCeiling, startPerClient, startStompBroker]) {
-      contenders.push(stack.use(await start()))
+    for (const start of [startBatonServer, startCeiling, startPerClient, startStompBroker, () => startSpring(world)]) {
+      const server = await start()
+      if (!server) continue
+      contenders.push(stack.use(server))
+      await driven(world, server, { rooms, members, window: 32, warmMs: world.size(WARM_UP_MS) })
     }
     const works = IDS.flatMap(id => WINDOWS.map(window => ({ id, window })))
     await interleave(world.rounds, works, contenders, async (server, { id, window }) => {
+      // To the others all ids are alike.
+      if (id === 'unique' && !SHARING.includes(server.name)) return
       const { deliveries, cpuMs } = await driven(world, server, { rooms, members, id, window })
       const work = workOf(window, id)
       world.take({ scenario: name, work, contender: server.name, unit: DELIVERIES }, (deliveries * 1000) / cpuMs)

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { startLoad } from '../load.ts'
-import { cpuMs, interleave, residentKib, untilQuiet } from '../measure.ts'
+import { cpuMs, interleave, listening, residentKib, untilQuiet } from '../measure.ts'
 import { startCeiling } from '../peers.ts'
 import { startBatonServer } from '../servers.ts'
 import type { Scenario } from '../world.ts'
@@ -21,12 +20,7 @@ export const idleScenario: Scenario = {
     const works = [world.size(CONNECTIONS)]
     await interleave(world.rounds, works, [startBatonServer, startCeiling], async (start, connections) => {
       await using server = await start()
-      const listen = async (rooms: number) => {
-        const settings = { rooms, members: MEMBERS, heartBeatMs: HEART_BEAT_MS }
-        const load = await startLoad('listen', { ...server.load, pid: server.pid, ...settings })
-        await load.live()
-        return load
-      }
+      const listen = (rooms: number) => listening(server, { rooms, members: MEMBERS, heartBeatMs: HEART_BEAT_MS })
       await (await listen(WARM_UP / MEMBERS)).stop()
       await untilQuiet(server.pid)
       const before = residentKib(server.pid).now

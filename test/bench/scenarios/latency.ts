@@ -1,7 +1,7 @@
 import { startBareConsumer } from '../bare-kafka.ts'
 import { startGateway } from '../gateways.ts'
-import { startLoad } from '../load.ts'
-import { interleave } from '../measure.ts'
+import { interleave, listening } from '../measure.ts'
+import { startSpring } from '../peers.ts'
 import { stream } from '../records.ts'
 import type { Scenario } from '../world.ts'
 
@@ -24,16 +24,16 @@ export const latencyScenario: Scenario = {
     await using stack = new AsyncDisposableStack()
 
     const contenders = []
-    for (const start of [startGateway]) {
+    for (const start of [startGateway, startSpring]) {
       const topic = await kafka.createTopic(PARTITIONS)
-      const server = stack.use(await start(world, topic))
+      const server = await start(world, topic)
+      if (!server) continue
+      stack.use(server)
       contenders.push({
         contender: server.name,
         async listen(members: number, skip: number, count: number) {
           const settings = { rooms: ROOMS, members, skip: skip * members, expect: count * members }
-          const load = await startLoad('listen', { ...server.load, pid: server.pid, ...settings })
-          await load.live()
-          return { topic, load }
+          return { topic, load: await listening(server, settings) }
         }
       })
     }

@@ -1,6 +1,7 @@
 import { startGateway } from '../gateways.ts'
-import { startLoad } from '../load.ts'
-import { interleave, untilQuiet } from '../measure.ts'
+import type { Loaded } from '../load.ts'
+import { interleave, listening, untilQuiet } from '../measure.ts'
+import { startSpring } from '../peers.ts'
 import { flood } from '../records.ts'
 import type { Server } from '../servers.ts'
 import type { Scenario } from '../world.ts'
@@ -11,6 +12,11 @@ const MEMBERS = 10
 const PARTITIONS = 4
 const WARM_UP = 0.2
 
+interface Contender {
+  topic: string
+  server: Server
+}
+
 /** Kafka to clients, all in one process. */
 export const pipelineScenario: Scenario = {
   name: 'pipeline',
@@ -18,24 +24,32 @@ export const pipelineScenario: Scenario = {
   async run(world) {
     const kafka = await world.kafka()
     await using stack = new AsyncDisposableStack()
-    const contenders: { topic: string; server: Server }[] = []
-    for (const start of [startGateway]) {
-      const topic = await kafka.createTopic(PARTITIONS)
-      contenders.push({ topic, server: stack.use(await start(world, topic)) })
-    }
     const records = world.size(RECORDS)
     const expect = records * MEMBERS
-    const load = { rooms: ROOMS, members: MEMBERS, skip: Math.ceil(expect * WARM_UP), expect }
-    await interleave(world.rounds, ['100 rooms × 10'], contenders, async ({ topic, server }, work) => {
-      const listening = await startLoad('listen', { ...server.load, pid: server.pid, ...load })
-      await listening.live()
+    const settings = { rooms: ROOMS, members: MEMBERS, skip: Math.ceil(expect * WARM_UP), expect }
+
+    async function through({ topic, server }: Contender): Promise<Loaded> {
+      const load = await listening(server, settings)
       await flood(kafka, topic, records, ROOMS)
-      const loaded = await listening.result()
+      const loaded = await load.result()
       world.heard(server.name, loaded)
-      const unit = 'records/CPU-s'
-      const name = { scenario: 'pipeline', work, contender: server.name, unit }
-      world.take(name, (loaded.deliveries * 1000) / MEMBERS / loaded.cpuMs)
       await untilQuiet(server.pid)
+      return loaded
+    }
+
+    const contenders: Contender[] = []
+    for (const start of [startGateway, startSpring]) {
+      const topic = await kafka.createTopic(PARTITIONS)
+      const server = await start(world, topic)
+      if (!server) continue
+      const contender = { topic, server: stack.use(server) }
+      contenders.push(contender)
+      await through(contender)
+    }
+    await interleave(world.rounds, ['100 rooms × 10'], contenders, async (contender, work) => {
+      const { deliveries, cpuMs } = await through(contender)
+      const name = { scenario: 'pipeline', work, contender: contender.server.name, unit: 'records/CPU-s' }
+      world.take(name, (deliveries * 1000) / MEMBERS / cpuMs)
     })
   }
 }
