@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { unique } from '../support/ids.ts'
 import { launch } from '../support/processes.ts'
+import { deadline } from '../support/wait.ts'
 
 // The bare kafkajs processes of peers/: each prints its result and ends.
 
@@ -31,6 +32,6 @@ export function launchPeer(file: string, args: string[]): ReturnType<typeof laun
 
 export async function resultOf<T>(running: ReturnType<typeof launch>): Promise<T> {
   const [line] = await running.match(/^\{.*\}$/m, LIMIT_MS)
-  await running.exited
+  await deadline(running.exited, LIMIT_MS, 'the end of a peer')
   return JSON.parse(line)
 }

@@ -12,8 +12,8 @@ export type FigureName = Omit<Figure, 'rounds'>
 export const sameName = (a: FigureName, b: FigureName): boolean =>
   a.scenario === b.scenario && a.work === b.work && a.contender === b.contender && a.unit === b.unit
 
-/** Of the units that scenarios use, these are good when they are high; all others when they are low. */
-export const higherIsBetter = (unit: string): boolean => unit.includes('/CPU-s')
+/** Rates are good when they are high, all other units when they are low. */
+export const higherIsBetter = (unit: string): boolean => /\/(?:CPU-)?s$/.test(unit)
 
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

@@ -59,31 +59,32 @@ else await run()
 
 async function run(): Promise<void> {
   await using world = openWorld(rounds, short)
-  for (const scenario of chosen) {
-    const before = world.figures.length
-    await scenario.run(world)
-    console.log(`\n${table(world.figures.slice(before))}`)
-  }
-  const { figures } = world
-  console.log(`\nGoals\n${verdicts(judge(GOALS, figures))}\n`)
-  world.note(`the load generator took ${Math.round(world.mostBusy * 100)} % of a core at most`)
-  for (const note of world.notes) console.log(note)
+  const { figures, notes } = world
   const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }
-  const report = {
-    at: new Date().toISOString(),
-    machine,
-    rounds,
-    short,
-    notes: [...world.notes],
-    figures: world.figures
+  const at = new Date().toISOString()
+  for (const { name, run } of chosen) {
+    const before = figures.length
+    await run(world).catch((error: Error) => {
+      process.exitCode = 1
+      world.note(`${name} broke off: ${error.message}`)
+    })
+    console.log(`\n${table(figures.slice(before))}`)
+    const report = { at, machine, rounds, short, notes: [...notes], figures }
+    if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`)
   }
-  if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`)
+  console.log(`\nGoals\n${verdicts(judge(GOALS, figures))}\n`)
+  for (const note of notes) console.log(note)
+  console.log(`the load generator took ${Math.round(world.mostBusy * 100)} % of a core at most`)
   if (earlier) {
-    const { figures: before } = JSON.parse(readFileSync(earlier, 'utf8')) as { figures: Figure[] }
-    console.log(`\nMoved since ${earlier}\n${changes(compare(before, figures))}`)
+    const { figures: then } = JSON.parse(readFileSync(earlier, 'utf8')) as { figures: Figure[] }
+    console.log(`\nMoved since ${earlier}\n${changes(compare(then, figures))}`)
   }
-  for (const [file, wanted] of Object.entries(plots ? PLOTS : {})) {
+  if (plots) draw(plots, figures)
+}
+
+function draw(folder: string, figures: Figure[]): void {
+  for (const [file, wanted] of Object.entries(PLOTS)) {
     const svg = plot(wanted, figures)
-    if (svg) writeFileSync(join(plots as string, file), svg)
+    if (svg) writeFileSync(join(folder, file), svg)
   }
 }

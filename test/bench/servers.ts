@@ -18,7 +18,7 @@ export interface Server extends AsyncDisposable {
   }
 }
 
-const START_DEADLINE_MS = 60_000
+const START_DEADLINE_MS = 180_000
 const TOPIC = { path: '/ws', subscribe: '/topic/r{}', send: '/topic/r{}', receipts: 1 } as const
 
 /** A Baton; the embedded default without options. */

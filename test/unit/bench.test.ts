@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
+import { scenarios } from '../bench/catalog.ts'
 import { compare } from '../bench/compare.ts'
 import { createFigures, type Figure, median, spread } from '../bench/figures.ts'
 import { type Goal, judge } from '../bench/goals.ts'
@@ -9,6 +12,9 @@ import { loadProgram } from '../bench/load.ts'
 import { type Plot, plot } from '../bench/plot.ts'
 import { bodyOf, sentUs } from '../bench/records.ts'
 import { changes, table, verdicts } from '../bench/table.ts'
+import { run, temporaryFolder } from '../support/processes.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
 
 const figure = (contender: string, rounds: number[], more: Partial<Figure> = {}): Figure => ({
   scenario: 'fan-out',
@@ -135,6 +141,32 @@ describe('a plot of the bench', () => {
 
   test('is not drawn of half a run', () => {
     assert.equal(plot(wanted, [figure('Baton', [10])]), undefined)
+  })
+})
+
+describe('the bench', () => {
+  test('says in docs/performance.md what each scenario does', () => {
+    const page = readFileSync(join(ROOT, 'docs/performance.md'), 'utf8')
+    const told = [...page.matchAll(/^\| `([\w-]+)` +\|/gm)].map(([, name]) => name)
+    assert.deepEqual(
+      told,
+      scenarios.map(({ name }) => name)
+    )
+  })
+
+  test('measures a scenario, judges its goals and writes its figures', async () => {
+    const json = join(temporaryFolder('baton-bench'), 'figures.json')
+    const options = ['--short', '--rounds', '1', '--only', 'decode', '--json', json]
+    const told = await run({ command: process.execPath, args: ['test/bench/main.ts', ...options], cwd: ROOT })
+    const { figures } = JSON.parse(readFileSync(json, 'utf8')) as { figures: Figure[] }
+    assert.deepEqual(
+      figures.map(({ work, contender }) => [work, contender]),
+      ['1 in a chunk', '100 in a chunk'].flatMap(work => [
+        [work, 'Baton'],
+        [work, 'stompit']
+      ])
+    )
+    assert.match(told, /decode, 1 in a chunk: Baton \/ stompit/)
   })
 })
 

@@ -25,6 +25,7 @@ export const transactionScenario: Scenario = {
     async function measure({ contender, topics }: { contender: string; topics: string[] }, atOnce: number) {
       const times: number[] = []
       for (let i = 0; i < WARM_UP; i++) await call(topics, i % AT_ONCE)
+      const began = performance.now()
       const cpu = process.cpuUsage()
       let left = calls
       const lane = async (_: unknown, index: number) => {
@@ -38,6 +39,7 @@ export const transactionScenario: Scenario = {
       const { user, system } = process.cpuUsage(cpu)
       const name = { scenario: 'transactions', work: `${atOnce} at once`, contender }
       world.take({ ...name, unit: 'p50 ms' }, times.sort((a, b) => a - b)[calls >> 1] as number)
+      world.take({ ...name, unit: 'calls/s' }, (calls * 1000) / (performance.now() - began))
       world.take({ ...name, unit: 'calls/CPU-s' }, (calls * 1_000_000) / (user + system))
     }
 
