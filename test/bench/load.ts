@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, globSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { launch, type Running, run } from '../support/processes.ts'
+import { run } from '../support/processes.ts'
 import { cacheFolder, compiler } from '../support/toolchain.ts'
-import { deadline } from '../support/wait.ts'
+import { LIMIT_MS, type Measuring, startMeasuring } from './measuring.ts'
 
 // The load generator: C, since clients in Node would be the bottleneck. load/main.c names its modes and settings.
 
@@ -25,20 +25,9 @@ export interface Loaded {
   setupCpuMs: number
   p50Ms: number
   p99Ms: number
-  maxMs: number
-}
-
-export interface Load {
-  /** All are subscribed. @throws what it complains of. */
-  live(): Promise<void>
-  result(): Promise<Loaded>
-  /** Ends one that has nothing to wait for. */
-  stop(): Promise<Loaded>
-  kill(): Promise<unknown>
 }
 
 const FOLDER = join(import.meta.dirname, 'load')
-const LIMIT_MS = 120_000
 const FLAGS = ['-D_GNU_SOURCE', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror']
 
 let program: Promise<string> | undefined
@@ -65,23 +54,7 @@ async function compile(): Promise<string> {
   return path
 }
 
-export async function startLoad(mode: Mode, settings: Record<string, string | number>): Promise<Load> {
+export async function startLoad(mode: Mode, settings: Record<string, string | number>): Promise<Measuring<Loaded>> {
   const args = Object.entries({ limitMs: LIMIT_MS, ...settings }).map(([name, value]) => `${name}=${value}`)
-  const running: Running = launch({ command: await loadProgram(), args: [mode, ...args] })
-  const result = async () => {
-    const [line] = await running.match(/^\{.*\}$/m, LIMIT_MS)
-    await deadline(running.exited, LIMIT_MS, 'the end of the load generator')
-    return JSON.parse(line) as Loaded
-  }
-  return {
-    async live() {
-      await running.match(/^live$/m, LIMIT_MS)
-    },
-    result,
-    async stop() {
-      await running.stop()
-      return result()
-    },
-    kill: () => running.kill()
-  }
+  return startMeasuring(await loadProgram(), [mode, ...args])
 }

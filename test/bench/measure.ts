@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Load, type Loaded, startLoad } from './load.ts'
+import { type Loaded, startLoad } from './load.ts'
+import type { Measuring } from './measuring.ts'
 import type { Server } from './servers.ts'
 import type { World } from './world.ts'
 
@@ -59,7 +60,7 @@ export async function driven(world: World, server: Server, settings: Record<stri
 }
 
 /** Subscribes, and listens to what others send. */
-export async function listening(server: Server, settings: Record<string, string | number>): Promise<Load> {
+export async function listening(server: Server, settings: Record<string, string | number>): Promise<Measuring<Loaded>> {
   const load = await startLoad('listen', { ...server.load, pid: server.pid, ...settings })
   await load.live()
   // Where no RECEIPT tells when a subscription counts, time must do.

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { unique } from '../support/ids.ts'
 import { run } from '../support/processes.ts'
 import { cacheFolder, find } from '../support/toolchain.ts'
+import { type Measuring, startMeasuring } from './measuring.ts'
 import { type Server, startPeer } from './servers.ts'
 import type { World } from './world.ts'
 
@@ -56,6 +57,23 @@ export async function startSpring(world: World, topic?: string): Promise<Server 
   ]
   // The simple broker answers no SUBSCRIBE.
   return startPeer('Spring', args, { command: java, load: { receipts: 0 } })
+}
+
+/** A program of peers/ on this Node. */
+export function startProgram<T>(file: string, args: (string | number)[]): Measuring<T> {
+  return startMeasuring(process.execPath, [join(PEERS, file), ...args.map(String)])
+}
+
+export interface Consumed {
+  records: number
+  cpuMs: number
+  p50Ms: number
+  p99Ms: number
+}
+
+/** kafkajs alone, from the beginning of a topic in a group of its own; the first `skip` records do not count. */
+export function startConsumer(brokers: string[], topic: string, skip: number, count: number): Measuring<Consumed> {
+  return startProgram('kafkajs-consumer.ts', [brokers.join(), topic, unique('bare'), skip, count])
 }
 
 /** A folder of the cache that belongs to this state of some files; filled apart and renamed, so that none is ever half full. */

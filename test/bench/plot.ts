@@ -1,6 +1,5 @@
 import { type Figure, median } from './figures.ts'
 import { DELIVERIES, SHAPES, WINDOWS, workOf } from './scenarios/fan-out.ts'
-import { number } from './table.ts'
 
 export interface Plot {
   title: string
@@ -59,7 +58,7 @@ export function plot({ title, scenario, unit, works }: Plot, figures: Figure[]):
   const grid = decades.map(
     value =>
       `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at(y(value))}" y2="${at(y(value))}"/>` +
-      `<text x="${LEFT - 8}" y="${at(y(value) + 4)}" text-anchor="end">${number(value)}</text>`
+      `<text x="${LEFT - 8}" y="${at(y(value) + 4)}" text-anchor="end">${value.toLocaleString('en', { notation: 'compact' })}</text>`
   )
   const labels = works.map(
     ([label], index) => `<text x="${at(x(index))}" y="${HEIGHT - 10}" text-anchor="middle">${escaped(label)}</text>`

@@ -1,5 +1,5 @@
-import { launchPeer, resultOf } from '../bare-kafka.ts'
 import { interleave } from '../measure.ts'
+import { startProgram } from '../peers.ts'
 import type { Scenario } from '../world.ts'
 
 const FRAMES = { Baton: 400_000, stompit: 100_000 }
@@ -12,8 +12,8 @@ export const decodeScenario: Scenario = {
   async run(world) {
     const contenders = Object.entries(FRAMES)
     await interleave(world.rounds, CHUNKS, contenders, async ([contender, frames], inChunk) => {
-      const peer = launchPeer('decode.ts', [contender, `${inChunk}`, `${world.size(frames)}`])
-      const { perCpuSecond } = await resultOf<{ perCpuSecond: number }>(peer)
+      const program = startProgram<{ perCpuSecond: number }>('decode.ts', [contender, inChunk, world.size(frames)])
+      const { perCpuSecond } = await program.result()
       const work = `${inChunk} in a chunk`
       world.take({ scenario: 'decode', work, contender, unit: 'frames/CPU-s' }, perCpuSecond)
     })

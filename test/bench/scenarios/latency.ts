@@ -1,7 +1,6 @@
-import { startBareConsumer } from '../bare-kafka.ts'
 import { startGateway } from '../gateways.ts'
 import { interleave, listening } from '../measure.ts'
-import { startSpring } from '../peers.ts'
+import { startConsumer, startSpring } from '../peers.ts'
 import { stream } from '../records.ts'
 import type { Scenario } from '../world.ts'
 
@@ -41,7 +40,7 @@ export const latencyScenario: Scenario = {
       contender: 'kafkajs',
       async listen(_: number, skip: number, count: number) {
         const topic = await kafka.createTopic(PARTITIONS)
-        const load = startBareConsumer(kafka.brokers, topic, skip, count)
+        const load = startConsumer(kafka.brokers, topic, skip, count)
         await load.live()
         return { topic, load }
       }

@@ -1,8 +1,8 @@
 import { unique } from '../../support/ids.ts'
 import { waitFor } from '../../support/wait.ts'
-import { startBareConsumer } from '../bare-kafka.ts'
 import { startGateway } from '../gateways.ts'
 import { cpuMs, interleave } from '../measure.ts'
+import { startConsumer } from '../peers.ts'
 import { flood } from '../records.ts'
 import { probeRedis } from '../redis.ts'
 import type { Scenario, World } from '../world.ts'
@@ -33,14 +33,14 @@ export const relayScenario: Scenario = {
       works.push({ channels, topic })
     }
     await interleave(world.rounds, works, ['Baton', 'kafkajs + JSON.parse'], async (contender, { channels, topic }) => {
-      const name = { scenario: 'relay', work: `${channels} channels`, contender }
+      const name = { scenario: 'relay', work: channels === 1 ? '1 channel' : `${channels} channels`, contender }
       const unit = 'records/CPU-s'
       if (contender === 'Baton') {
         const measured = await relay(world, topic, skip, count)
         world.take({ ...name, unit }, (measured.records * 1000) / measured.cpuMs)
         world.take({ ...name, unit: 'µs of Redis/record' }, (measured.redisMs * 1000) / measured.records)
       } else {
-        const { records, cpuMs } = await startBareConsumer(kafka.brokers, topic, skip, count).result()
+        const { records, cpuMs } = await startConsumer(kafka.brokers, topic, skip, count).result()
         world.take({ ...name, unit }, (records * 1000) / cpuMs)
       }
     })

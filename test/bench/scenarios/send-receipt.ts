@@ -1,7 +1,7 @@
-import { launchPeer, resultOf } from '../bare-kafka.ts'
 import { startGateway } from '../gateways.ts'
 import { startLoad } from '../load.ts'
 import { interleave } from '../measure.ts'
+import { startProgram } from '../peers.ts'
 import type { Scenario } from '../world.ts'
 
 const PARTITIONS = 4
@@ -23,8 +23,9 @@ export const sendReceiptScenario: Scenario = {
       const name = { scenario: 'send-receipt', work: `${connections} at once`, contender }
       if (contender === PRODUCER) {
         if (connections > 1) return
-        const peer = launchPeer('kafkajs-producer.ts', [kafka.brokers.join(), topic, `${warmMs}`, `${ms}`])
-        const { p50Ms, p99Ms } = await resultOf<{ p50Ms: number; p99Ms: number }>(peer)
+        const args = [kafka.brokers.join(), topic, warmMs, ms]
+        const program = startProgram<{ p50Ms: number; p99Ms: number }>('kafkajs-producer.ts', args)
+        const { p50Ms, p99Ms } = await program.result()
         world.take({ ...name, unit: 'p50 ms' }, p50Ms)
         world.take({ ...name, unit: 'p99 ms' }, p99Ms)
         return
