@@ -28,7 +28,7 @@ export interface Loaded {
 }
 
 const FOLDER = join(import.meta.dirname, 'load')
-const FLAGS = ['-D_GNU_SOURCE', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror']
+const FLAGS = ['-D_GNU_SOURCE', '-std=gnu11', '-O2', '-flto', '-Wall', '-Wextra', '-Werror']
 
 let program: Promise<string> | undefined
 

@@ -4,7 +4,7 @@
 // Keeps `window` messages in flight in each of `active` rooms: a message that all members have makes room for the next one,
 // in its own room or, with fewer active rooms than rooms, in the next one of the round.
 
-enum { PROBE_EVERY_US = 500000, STALL_US = 20000000 };
+enum { PROBE_EVERY_US = 500000, STALL_US = 20000000, GATHER_US = 500 };
 
 static long ringSize, waiting, inFlight;
 static int measuring, ended;
@@ -12,11 +12,10 @@ static uint32_t *lastNumbers, *got, *published, *firstCounted;
 static int64_t *sentAt, probeAtUs, endWarmUs, movedUs;
 
 static void publish(long room) {
-  struct tail tail = {.room = room, .number = ++published[room], .sentUs = nowUs};
-  long slot = room * ringSize + tail.number % ringSize;
+  long number = ++published[room], slot = room * ringSize + number % ringSize;
   got[slot] = 0;
   sentAt[slot] = nowUs;
-  send_message(&clients[settings.connections + room % settings.senders], "", &tail);
+  send_message(&clients[settings.connections + room % settings.senders], "", room, number);
 }
 
 static void begin(void) {
@@ -83,4 +82,4 @@ static void tick(void) {
   done = ended && inFlight == 0;
 }
 
-const struct mode drive = {begin, message, 0, tick};
+const struct mode drive = {begin, message, 0, tick, GATHER_US};

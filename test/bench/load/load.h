@@ -26,15 +26,17 @@ long put_frame(char *out, int opcode, const char *payload, long length);
 // "r":1000017,"t":1700000000000000,"n":1000000123}
 struct tail {
   long room, number;
-  int64_t sentUs;
+  // Where sent_us() finds when it was sent: reading it takes as long as all the rest.
+  const char *time;
 };
 // Its numbers keep their length by what is added to them.
 enum { TAIL_BYTES = 48, BASE_ROOM = 1000000, BASE_NUMBER = 1000000000 };
 #define BASE_US 1000000000000000L
 // Returns 0 where the STOMP frame has no such body.
 int read_tail(const char *payload, long length, struct tail *tail);
+int64_t sent_us(const struct tail *tail);
 // Writes a JSON body of settings.bytes bytes.
-void put_body(char *out, const struct tail *tail);
+void put_body(char *out, long room, long number, int64_t nowUs);
 
 // ---- clients.c: connections until they are live
 
@@ -54,6 +56,8 @@ struct mode {
   void (*receipt)(struct client *client);
   // Before each wait, at least every 20 ms.
   void (*tick)(void);
+  // How long to wait before each look at the sockets, where latency is not what is measured.
+  unsigned gatherUs;
 };
 extern const struct mode drive, listening, churn, sending;
 
@@ -63,7 +67,6 @@ extern int done;
 
 // Connects all and runs the mode until it is done.
 void run_clients(const struct mode *mode);
-void watch(struct client *client, int operation, uint32_t events);
 // The subscription that a client has in a room: that of member m is room * members + m, of client number that % connections.
 long subscription_of(const struct client *client, long room);
 
@@ -73,7 +76,7 @@ long subscription_of(const struct client *client, long room);
 void queue(struct client *client, const char *bytes, long length, int opcode);
 void send_frame(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // A SEND with a body of settings.bytes.
-void send_message(struct client *client, const char *receipt, const struct tail *tail);
+void send_message(struct client *client, const char *receipt, long room, long number);
 void subscribe(struct client *client, long subscription, const char *more);
 const char *id_of(long subscription);
 void flush(struct client *client);

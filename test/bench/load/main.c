@@ -58,7 +58,7 @@ static void scan(void) {
       frames++;
       if (!read_tail(frame.payload, frame.length, &tail)) continue;
       bodies++;
-      sum += tail.number + tail.room + tail.sentUs;
+      sum += tail.number + tail.room + sent_us(&tail);
     }
     if (size < 0) break;
   }

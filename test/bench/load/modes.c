@@ -21,7 +21,7 @@ static void listen_message(struct client *client, const struct tail *tail) {
   uint32_t *last = &lastNumbers[subscription_of(client, tail->room)];
   if (*last > 0 && tail->number != *last + 1) orderFaults++;
   *last = tail->number;
-  take_latency(nowUs - tail->sentUs);
+  take_latency(nowUs - sent_us(tail));
 }
 
 static void listen_tick(void) {
@@ -35,7 +35,7 @@ static void listen_tick(void) {
   if (done) end_measure();
 }
 
-const struct mode listening = {listen_begin, listen_message, 0, listen_tick};
+const struct mode listening = {listen_begin, listen_message, 0, listen_tick, 0};
 
 // ---- the two that wait for RECEIPTs: each client always has `window` frames unanswered
 
@@ -54,8 +54,7 @@ static void timed_tick(void) {
 
 static void ask_send(struct client *client) {
   static long number;
-  struct tail tail = {.room = client->index % settings.rooms, .number = ++number, .sentUs = nowUs};
-  send_message(client, "receipt:r\n", &tail);
+  send_message(client, "receipt:r\n", client->index % settings.rooms, ++number);
 }
 
 // RECEIPTs come in the order of their SENDs, so a ring of times is enough.
@@ -81,7 +80,7 @@ static void send_receipt(struct client *client) {
   ask_send(client);
 }
 
-const struct mode sending = {send_begin, 0, send_receipt, timed_tick};
+const struct mode sending = {send_begin, 0, send_receipt, timed_tick, 0};
 
 // ---- churn: each client leaves its first subscription and takes it up again
 
@@ -103,4 +102,4 @@ static void churn_receipt(struct client *client) {
   churn_ask(client);
 }
 
-const struct mode churn = {churn_begin, 0, churn_receipt, timed_tick};
+const struct mode churn = {churn_begin, 0, churn_receipt, timed_tick, 0};

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 // What clients send. It is gathered until the end of a turn, then written at once.
@@ -56,12 +55,12 @@ void send_frame(struct client *client, const char *format, ...) {
   queue(client, frame, length == 1 ? 1 : length + 1, TEXT);
 }
 
-void send_message(struct client *client, const char *receipt, const struct tail *tail) {
+void send_message(struct client *client, const char *receipt, long room, long number) {
   char frame[FRAME_BYTES];
   int head = snprintf(frame, sizeof frame, "SEND\ndestination:%s\ncontent-type:application/json\ncontent-length:%ld\n%s\n",
-                      destination(settings.send, tail->room), settings.bytes, receipt);
+                      destination(settings.send, room), settings.bytes, receipt);
   if (head + settings.bytes >= FRAME_BYTES) fail("a body of %ld bytes is too long", settings.bytes);
-  put_body(frame + head, tail);
+  put_body(frame + head, room, number, nowUs);
   frame[head + settings.bytes] = 0;
   queue(client, frame, head + settings.bytes + 1, TEXT);
 }
@@ -75,7 +74,7 @@ void flush(struct client *client) {
   client->dirty = 0;
   while (client->outAt < client->outBytes) {
     long sent = send(client->fd, client->out + client->outAt, client->outBytes - client->outAt, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EAGAIN) return watch(client, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+    if (sent < 0 && errno == EAGAIN) return;
     if (sent < 0) fail("send: %s", strerror(errno));
     client->outAt += sent;
   }

@@ -62,18 +62,20 @@ int read_tail(const char *payload, long length, struct tail *tail) {
   while (end > payload && (end[-1] == '\n' || end[-1] == '\0')) end--;
   if (end - payload < TAIL_BYTES || end[-1] != '}' || memcmp(end - TAIL_BYTES, "\"r\":", 4)) return 0;
   tail->room = digits(end - 44, 7) - BASE_ROOM;
-  tail->sentUs = digits(end - 32, 16) - BASE_US;
+  tail->time = end - 32;
   tail->number = digits(end - 11, 10) - BASE_NUMBER;
   return 1;
 }
 
-void put_body(char *out, const struct tail *tail) {
-  char room[64], end[128];
-  int head = snprintf(room, sizeof room, "{\"room\":\"r%ld\",\"pad\":\"", tail->room);
-  snprintf(end, sizeof end, "\"r\":%07ld,\"t\":%016ld,\"n\":%010ld}", BASE_ROOM + tail->room, BASE_US + (long)tail->sentUs,
-           BASE_NUMBER + tail->number);
+int64_t sent_us(const struct tail *tail) { return digits(tail->time, 16) - BASE_US; }
+
+void put_body(char *out, long room, long number, int64_t nowUs) {
+  char start[64], end[128];
+  int head = snprintf(start, sizeof start, "{\"room\":\"r%ld\",\"pad\":\"", room);
+  snprintf(end, sizeof end, "\"r\":%07ld,\"t\":%016ld,\"n\":%010ld}", BASE_ROOM + room, BASE_US + (long)nowUs,
+           BASE_NUMBER + number);
   memset(out, 'x', settings.bytes);
-  memcpy(out, room, head);
+  memcpy(out, start, head);
   memcpy(out + settings.bytes - TAIL_BYTES - 2, "\",", 2);
   memcpy(out + settings.bytes - TAIL_BYTES, end, TAIL_BYTES);
 }

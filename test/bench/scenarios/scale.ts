@@ -5,6 +5,7 @@ import { DELIVERIES } from './fan-out.ts'
 
 const MEMBERS = 10
 const ACTIVE = 10
+const WARM_UP_MS = 8000
 export const ROOMS = [10, 1000, 10_000]
 export const CONNECTIONS = [100, 1000, 5000]
 
@@ -22,6 +23,7 @@ export const scaleScenario: Scenario = {
         connections
       }))
     ]
+    await driven(world, baton, { rooms: 10, members: MEMBERS, warmMs: world.size(WARM_UP_MS) })
     await interleave(world.rounds, works, [baton], async (server, { work, rooms, connections }) => {
       const shape = {
         rooms: world.size(rooms),
