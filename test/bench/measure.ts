@@ -52,7 +52,7 @@ export async function interleave<C, W>(
 /** Drives a server with messages of the generator's own, until the measured time is over. */
 export async function driven(world: World, server: Server, settings: Record<string, string | number>): Promise<Loaded> {
   const { warmMs, ms } = world
-  const load = await startLoad('drive', { ...server.load, pid: server.pid, receipts: 0, warmMs, ms, ...settings })
+  const load = await startLoad('drive', { ...server.load, pid: server.pid, warmMs, ms, ...settings })
   const loaded = await load.result()
   world.heard(server.name, loaded)
   await untilQuiet(server.pid)

@@ -23,7 +23,7 @@ export async function startStompBroker(): Promise<Server> {
     copyFileSync(MANIFEST, join(filling, 'package.json'))
     await run({ command: 'npm', args: ['install', '--no-audit', '--no-fund', '--no-package-lock'], cwd: filling })
   })
-  return startPeer('stomp-broker-js', ['stomp-broker.ts', folder])
+  return startPeer('stomp-broker-js', ['stomp-broker.ts', folder], { load: { receipts: 0 } })
 }
 
 /** Spring's simple broker; with a topic, behind spring-kafka and Redis. Undefined, with a note, where Java or Maven is missing. */
@@ -55,7 +55,6 @@ export async function startSpring(world: World, topic?: string): Promise<Server 
     join(folder, 'target', JAR),
     ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
   ]
-  // The simple broker answers no SUBSCRIBE.
   return startPeer('Spring', args, { command: java, load: { receipts: 0 } })
 }
 

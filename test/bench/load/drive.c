@@ -18,6 +18,15 @@ static void publish(long room) {
   send_message(&clients[settings.connections + room % settings.senders], "", room, number);
 }
 
+static void begin_driving(void) {
+  waiting = 0;
+  endWarmUs = nowUs + settings.warmMs * 1000;
+  for (long room = 0; room < settings.rooms; room++) firstCounted[room] = published[room] + 1;
+  inFlight = settings.active * settings.window;
+  for (long room = 0; room < settings.active; room++)
+    for (long i = 0; i < settings.window; i++) publish(room);
+}
+
 static void begin(void) {
   long rooms = settings.rooms;
   for (ringSize = 1; ringSize < 2 * settings.window + 64; ringSize *= 2) continue;
@@ -28,24 +37,15 @@ static void begin(void) {
   published = calloc(rooms, sizeof *published);
   firstCounted = calloc(rooms, sizeof *firstCounted);
   movedUs = nowUs;
-}
-
-static void begin_driving(void) {
-  endWarmUs = nowUs + settings.warmMs * 1000;
-  for (long room = 0; room < settings.rooms; room++) firstCounted[room] = published[room] + 1;
-  inFlight = settings.active * settings.window;
-  for (long room = 0; room < settings.active; room++)
-    for (long i = 0; i < settings.window; i++) publish(room);
+  // Else the first message of each subscription tells that it counts.
+  if (settings.receipts) begin_driving();
 }
 
 static void message(struct client *client, const struct tail *tail) {
+  if (!lastNumbers || tail->room >= settings.rooms) fail("a message of an earlier run came");
   uint32_t *last = &lastNumbers[subscription_of(client, tail->room)];
-  if (*last == 0) {
-    // No server has to answer a SUBSCRIBE: its first message tells that it counts.
-    if (--waiting == 0) begin_driving();
-  } else if (tail->number != *last + 1) {
-    orderFaults++;
-  }
+  if (*last > 0 && tail->number != *last + 1) orderFaults++;
+  if (*last == 0 && waiting > 0 && --waiting == 0) begin_driving();
   *last = tail->number;
   if (endWarmUs == 0 || tail->number < firstCounted[tail->room]) return;
   long slot = tail->room * ringSize + tail->number % ringSize;

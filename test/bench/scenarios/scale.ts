@@ -30,7 +30,7 @@ export const scaleScenario: Scenario = {
         members: MEMBERS,
         connections: Math.max(world.size(connections), MEMBERS)
       }
-      const settings = { ...shape, active: Math.min(ACTIVE, shape.rooms), receipts: 1, id: 'unique' }
+      const settings = { ...shape, active: Math.min(ACTIVE, shape.rooms), id: 'unique' }
       const { deliveries, cpuMs } = await driven(world, server, settings)
       world.take({ scenario: 'scale', work, contender: server.name, unit: DELIVERIES }, (deliveries * 1000) / cpuMs)
     })
