@@ -5,7 +5,7 @@ import { full } from './support/faults.ts'
 import { prepareKafkaCache, sharedKafka } from './support/kafka.ts'
 import { endWithParent, tied } from './support/processes.ts'
 import { sharedRedis } from './support/redis.ts'
-import { chromium } from './support/toolchain.ts'
+import { chromium, compiler } from './support/toolchain.ts'
 
 // `npm test`: the checks that need no server, then one real Kafka and Redis for the tests that share them, then Node's
 // test runner. Every step runs in a process group of its own, so that nothing of it outlives a signal to this process;
@@ -38,10 +38,11 @@ if (asked.length === 0) {
   await check('Types', join(BIN, 'tsc'), ['--noEmit'])
   await check('Configuration schema', process.execPath, ['src/config/schema.ts', '--check'])
 }
-title('Kafka, Redis and Chromium')
+title('Kafka, Redis, Chromium and a C compiler')
 await prepareKafkaCache()
 // One after the other: each may have to install its package, and apt-get's update waits for no lock.
 const browser = kinds.includes('browser') ? await chromium() : 'no Chromium'
+if (kinds.includes('integration')) await compiler()
 const redis = await sharedRedis()
 const kafka = await sharedKafka()
 process.env['BATON_TEST_KAFKA'] = kafka.brokers.join()
