@@ -139,8 +139,9 @@ export class Client {
     const isOfOthers = kind === 'live' && this.afterOthers
     if (kind === 'live') this.afterOthers = false
     const before = this.events.at(-1)
-    // Of a topic made anew nobody may know whether the old one was consumed to its end.
-    const follows = coordinate !== undefined && followsLoss(coordinate, this.known)
+    // Of a topic made anew nobody may know whether the old one was consumed to its end; and an id may leave out that it was told.
+    const named = kind === 'replay' ? new Map<string, number>() : this.known
+    const follows = coordinate !== undefined && followsLoss(coordinate, named)
     const excused = isOfOthers || follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
     this.judged = evidence.length
     this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })

@@ -74,6 +74,11 @@ function received(
       anew ||= event.unknown
       if (event.unknown) latest.clear()
     } else if ('coordinate' in event && event.coordinate) {
+      // So too where it left before its RECEIPT.
+      if (event.kind === 'replay' && event.gap === 'unknown') {
+        anew = true
+        latest.clear()
+      }
       const { source, offset } = event.coordinate
       const key = keyOf(event.coordinate)
       if (written.get(key) !== event.body) faults.push(`got ${key} with a body that was never written`)

@@ -106,6 +106,10 @@ export async function createConsumer(partition: Partition, { relay, tap, random,
     get position() {
       return position
     },
+    /** The topic was made anew, and it has not looked since. */
+    get isUnaware() {
+      return topicId !== partition.topicId
+    },
     /** One fetch; an idle partition is probed instead (I3). @param fate of its append. */
     async step(fate?: Fate): Promise<void> {
       // Out of range: kafkajs goes on at the first retained record.
