@@ -91,15 +91,14 @@ export function createPartition(deps: PartitionDeps): Partition {
     }
   }
 
-  async function learnTopic(): Promise<void> {
+  async function learnTopic(): Promise<string | undefined> {
     for (;;) {
       try {
-        topicId = await control.topicId()
-        return
+        return await control.topicId()
       } catch {
         // Gone, or Kafka is away: what was fetched waits until it can be told whose it is.
         await delay(RETRY_MS)
-        if (revoked || deps.closing()) return
+        if (revoked || deps.closing()) return undefined
       }
     }
   }
@@ -112,12 +111,14 @@ export function createPartition(deps: PartitionDeps): Partition {
     if (!owner || stale()) return
     const { batch } = payload
     // Asked after the fetch: where the id is still the same, the records are of the same topic.
-    const before = topicId
-    await alive(learnTopic(), payload)
+    let now: string | undefined
+    const learned = learnTopic().then(id => {
+      now = id
+    })
+    await alive(learned, payload)
     if (stale()) return
-    const anew = topicId !== before
-    let after: RecordBatch['after'] = anew ? 'anew' : undefined
-    if (!anew && next !== undefined && fetchedOffset(batch) !== next) {
+    let after: RecordBatch['after'] = now === topicId ? undefined : 'anew'
+    if (!after && next !== undefined && fetchedOffset(batch) !== next) {
       if (doubted !== next) {
         doubted = next
         deps.control.seek(next)
@@ -128,6 +129,8 @@ export function createPartition(deps: PartitionDeps): Partition {
     highWatermark = Number(batch.highWatermark)
     const lastOffset = Number(batch.lastOffset())
     const records = batch.messages.map(toRecord)
+    // Only what the owner is told of counts as known: a stale batch has told it nothing.
+    topicId = now
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
     await owner.batch({ records, highWatermark, lastOffset, ...(after && { after }) }, beat)
     // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
