@@ -106,14 +106,10 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     if (sameEpoch && position.seq === seq + 1) {
       // Known already, yet in its place: the chain is whole, so a refill passes by without a read for each message.
       if (isFresh) accept(message)
-      advance(message)
+      head = { position, ...(message.coordinate && { coordinate: message.coordinate }) }
     } else if (!sameEpoch || position.seq > seq || isFresh) {
       heal(message, sameEpoch && position.seq > seq ? position.seq - seq : undefined)
     }
-  }
-
-  function advance({ position, coordinate }: Message): void {
-    head = { ...(position && { position }), ...(coordinate && { coordinate }) }
   }
 
   /** Delivers an entry and remembers its coordinate. */
@@ -220,6 +216,9 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       compared?.resolve()
       compared = undefined
     },
+
+    /** Of the last entry that came. */
+    position: () => head.position,
 
     /** Resume from here to miss nothing from now on. */
     lastMessageId: (): string => known.idAt(head),

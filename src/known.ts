@@ -24,6 +24,11 @@ export function createKnown(topics: ReadonlySet<string>) {
     raise(fed, source, offset)
   }
 
+  /** All that the log holds, or held. */
+  function takeAll({ vector: own }: Head): void {
+    for (const [source, offset] of own ?? []) take(source, offset)
+  }
+
   function idOf(position: Position | undefined, own: Coordinate | undefined): string {
     return encodeMessageId(position, own, fed.size > 0 ? fed : vector)
   }
@@ -39,17 +44,14 @@ export function createKnown(topics: ReadonlySet<string>) {
     isFresh: ({ coordinate }: Message): boolean => coordinate !== undefined && isBeyond(coordinate, vector),
     take: ({ source, offset }: Coordinate): void => take(source, offset),
 
-    /** All that the log holds, or held. */
-    takeAll({ vector: own }: Head): void {
-      for (const [source, offset] of own ?? []) take(source, offset)
-    },
+    takeAll,
 
     /** At a join V is the fence, or where the refill ends that is under way, so that it never reaches a newcomer as news (I6). */
     join({ fences, ceilings, head }: Snapshot): void {
       for (const offsets of [fences, ceilings])
         for (const [source, offset] of offsets) if (topics.has(topicOf(source))) raise(vector, source, offset)
       // Those of an earlier incarnation have no fence.
-      for (const [source, offset] of head.vector ?? []) take(source, offset)
+      takeAll(head)
     },
 
     /**

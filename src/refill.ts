@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
-import { parseMessageId, type ResumePoint, sourceTag, topicOf, type Vector } from './message.ts'
+import { type ResumePoint, sourceTag, topicOf, type Vector } from './message.ts'
 import type { Snapshot } from './ports.ts'
 import { isAt, unfilled } from './proof.ts'
 
@@ -19,8 +19,9 @@ export interface CoveringContext {
 }
 
 /**
- * Reads the log, no more of it than the client needs where that is known, again and again while Redis holds less than the client or this channel has seen: then it was wiped or rolled
- * back and is being filled again, and a replay now would bring messages twice or out of order.
+ * Reads the log, no more of it than the client needs where that is known, again and again while Redis holds less than the client or
+ * this channel has seen: then it was wiped or rolled back and is being filled again, and a replay now would bring messages twice or
+ * out of order.
  * @returns covered: false where the client's position names a source that is known nowhere any more.
  * @throws BatonError REDIS_UNAVAILABLE when Redis is still behind after `resumeTimeoutMs`.
  */
@@ -52,7 +53,7 @@ export async function readCovering<Member>(
 
 /** How many entries hold the client's last one and all after it, by what this replica knows. Undefined: only the whole log may. */
 function missedAtMost<Member>(channel: Channel<Member>, { position }: ResumePoint): number | undefined {
-  const head = parseMessageId(channel.lastMessageId())?.position
+  const head = channel.position()
   if (!position || head?.epoch !== position.epoch) return undefined
   return Math.max(0, head.seq - position.seq) + 1 + READ_AHEAD
 }

@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import { bodyOf, encodeEntry, type Message } from '../../src/message.ts'
-import type { Append, ChannelFeed, ChannelLog, Chunk, Claims } from '../../src/ports.ts'
+import type { Append, ChannelFeed, ChannelLog, Chunk, Claims, Snapshot } from '../../src/ports.ts'
 import { waitFor } from '../support/wait.ts'
 
 export interface LogHarness extends AsyncDisposable {
@@ -12,6 +12,9 @@ export interface LogHarness extends AsyncDisposable {
 
 export const SOURCE = 'group/topic/0~i1'
 export const OTHER_SOURCE = 'group/other/3~i2'
+
+/** What is read where nothing was ever written. */
+export const NOTHING: Snapshot = { head: {}, entries: [], fences: new Map(), floors: new Map(), ceilings: new Map() }
 
 /** An append whose published body is `body`. */
 export function append(

@@ -15,6 +15,7 @@ import {
   type Vector
 } from '../../../src/message.ts'
 import type { Snapshot } from '../../../src/ports.ts'
+import { partitionOf } from '../../../src/proof.ts'
 import type { Start } from '../../../src/replay.ts'
 import { type Edge, placeOf } from './edge.ts'
 import type { Tap, Write } from './tap.ts'
@@ -179,7 +180,5 @@ export class Client {
     return ![...(head.vector ?? [])].every(reached)
   }
 }
-
-const partitionOf = (source: string) => source.split('~')[0] as string
 
 const forever = new AbortController().signal
