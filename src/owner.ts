@@ -25,7 +25,7 @@ export interface OwnerContext {
 
 /** Adopts the incarnation that the group's commit names, or mints one (I8). @throws when Kafka or Redis is away: try again. */
 export async function createOwner(control: PartitionControl, context: OwnerContext): Promise<PartitionOwner> {
-  const { log, metrics, refill } = context
+  const { log, metrics, refill: bounds } = context
   const { topic, partition } = control
   const logger = context.logger.child({ topic, partition })
   const prefix = `${encodeURIComponent(control.group)}/${topic}/${partition}~`
@@ -51,6 +51,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 
   /** The commit decides who we are and what we expect; without its metadata everything flows anew (I8). */
   async function adopt(): Promise<void> {
+    const fences = await log.fences()
     const [commit, topicId] = await Promise.all([control.readCommit(), control.topicId()])
     mark = markOf(topicId)
     const inc = commit && fromMetadata(commit.metadata)
@@ -61,6 +62,17 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     source = prefix + inc
     acknowledged = commit.offset - 1
     committed = next = commit.offset
+    await forgetOthers(fences)
+  }
+
+  /**
+   * Only this incarnation counts: a failover brings back the fence of an earlier one, and readers would wait for it to catch up.
+   * @param fences from before the commit was read or written: what another owner mints after that is not ours to forget.
+   */
+  async function forgetOthers(fences: ReadonlyMap<string, number>): Promise<string[]> {
+    const others = [...fences.keys()].filter(name => name.startsWith(prefix) && name !== source)
+    if (others.length > 0) await log.forget(others)
+    return others
   }
 
   /**
@@ -82,10 +94,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const [{ earliest }, topicId] = await Promise.all([control.bounds(), control.topicId()])
     mark = markOf(topicId)
     if (end !== undefined && acknowledged + 1 >= end) return mint(earliest)
-    logger.warn(
-      { from: acknowledged + 1 },
-      'the topic was made anew, perhaps not consumed to its end: subscribers are told a gap'
-    )
+    logger.warn({ from: acknowledged + 1 }, 'the topic was made anew, perhaps not consumed to its end: a gap is told')
     await mint(earliest, AFTER_LOSS)
   }
 
@@ -97,8 +106,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const inc = token(kind) + mark
     source = prefix + inc
     metadata = toMetadata(inc)
-    // Asked first: what another owner mints from now on is not ours to forget.
-    const old = [...(await log.fences()).keys()].filter(name => name.startsWith(prefix))
+    const fences = await log.fences()
     if (isFirst) await log.append({ source, expect: -1, upTo: start - 1, again: -1, token: inc, appends: [] })
     else await log.restart(source, start)
     await control.commit({ offset: start, metadata })
@@ -106,7 +114,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     again = -1
     committed = start
     seek(start)
-    if (old.length > 0) await log.forget(old)
+    const old = await forgetOthers(fences)
     logger[old.length > 0 ? 'warn' : 'debug'](
       { offset: start, source, old },
       'consumes the partition as a new incarnation'
@@ -115,10 +123,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
 
   /** Readers take the first message of this incarnation for what comes after a gap. */
   async function mintAfterLoss(start: number): Promise<void> {
-    logger.warn(
-      { from: next, to: start },
-      'Kafka deleted records before they were consumed: subscribers are told a gap'
-    )
+    logger.warn({ from: next, to: start }, 'Kafka deleted records before they were consumed: a gap is told')
     await mint(start, AFTER_LOSS)
   }
 
@@ -132,8 +137,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     const result = await whenUp(() => log.append(chunk), beat)
     if (!result) return false
     if (result.behind) {
-      if (result.fence === undefined) await refillFrom(chunk.expect)
-      else rewind(result.fence, chunk.expect, 'rolled-back')
+      await catchUp(result.fence, chunk.expect)
       return false
     }
     if (result.skipped > 0) metrics.suppressed.inc({ topic }, result.skipped)
@@ -157,30 +161,36 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     }
   }
 
-  /** Redis lost what it had acknowledged (I3). Consume again from its fence; readers know duplicates by their coordinate (I1). */
+  /** Redis lost what it had acknowledged (I3), or all of it. */
+  async function catchUp(fence: number | undefined, expect: number): Promise<void> {
+    const fences = await log.fences()
+    const commit = await control.readCommit()
+    const isOurs = commit?.metadata === metadata
+    if (fence !== undefined) rewind(fence, expect, 'rolled-back')
+    else if (isOurs) await refill(commit.offset, expect)
+    else {
+      logger.warn('another owner has the partition: this one stops')
+      revoked = true
+    }
+    if (isOurs) await forgetOthers(fences)
+  }
+
+  /** Consume again from its fence; readers know duplicates by their coordinate (I1). */
   function rewind(fence: number, expect: number, cause: 'rolled-back' | 'wiped'): void {
     again = Math.max(again, expect)
     rewindToken = token('r')
     acknowledged = fence
     seek(fence + 1)
     metrics.rewinds.inc({ cause })
-    logger.warn(
-      { cause, fence, expected: expect },
-      'Redis is behind what it had acknowledged: consuming again from its fence'
-    )
+    logger.warn({ cause, fence, expected: expect }, 'Redis is behind what it had acknowledged: consuming again')
   }
 
-  /** No fence at all. If the commit still names our incarnation Redis was wiped: refill it, within bounds (I9). */
-  async function refillFrom(expect: number): Promise<void> {
-    const commit = await control.readCommit()
-    if (commit?.metadata !== metadata) {
-      logger.warn('another owner has the partition: this one stops')
-      revoked = true
-      return
-    }
-    const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - refill.maxAgeMs)])
-    if (earliest > commit.offset) return mintAfterLoss(earliest)
-    const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)
+  /** No fence at all, and the commit still names our incarnation: Redis was wiped. Refill it, within bounds (I9). */
+  async function refill(committedTo: number, expect: number): Promise<void> {
+    const { maxAgeMs, maxRecords } = bounds
+    const [{ earliest }, byAge] = await Promise.all([control.bounds(), control.offsetAt(Date.now() - maxAgeMs)])
+    if (earliest > committedTo) return mintAfterLoss(earliest)
+    const start = Math.max(earliest, Math.min(byAge, committedTo), committedTo - maxRecords)
     await log.restart(source, start, expect)
     await log.claim(control.group)
     rewind(start - 1, expect, 'wiped')

@@ -209,6 +209,23 @@ describe('the incarnation', () => {
     assert.ok((await server.log.fences()).has('g/t/0~i2'))
   })
 
+  test('that the commit names is the only one: what a failover brought back of another is forgotten', async () => {
+    const server = createServer()
+    await createWriter(server)('a', ['0', '1'])
+    await createWriter(server, 'g/t/0~i0')('a', ['before'])
+    const partition = createPartition(4, { offset: 2, metadata: ADOPTED })
+    const { owner } = await setUp({ server, partition })
+    assert.deepEqual([...(await server.log.fences()).keys()], [SOURCE])
+    await fetch(owner, partition)
+    for (const count of [1, 0]) {
+      await server.goBack(count)
+      await createWriter(server, 'g/t/0~i0')('a', ['before'])
+      partition.commit = { offset: 4, metadata: ADOPTED }
+      await owner.probe()
+      assert.deepEqual([...(await server.log.fences()).keys()], [SOURCE])
+    }
+  })
+
   test('that the commit names is adopted, and what was appended but not committed is skipped', async () => {
     const server = createServer()
     await createWriter(server)('a', ['0', '1', '2', '3'])
