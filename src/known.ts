@@ -30,7 +30,7 @@ export function createKnown(topics: ReadonlySet<string>) {
   }
 
   function idOf(position: Position | undefined, own: Coordinate | undefined): string {
-    return encodeMessageId(position, own, fed.size > 0 ? fed : vector)
+    return encodeMessageId(position, own, position ? fed : vector)
   }
 
   function awaitsRefill(coverage: Coverage): boolean {

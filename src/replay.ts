@@ -61,7 +61,7 @@ export async function replayInto<Member>(
   try {
     const { snapshot, covered } = await readCovering(channel, point, context)
     const replay = point
-      ? resumeFrom(snapshot, point, covered, channel.place)
+      ? resumeFrom(snapshot, point, covered, channel)
       : lastOf(snapshot, start.history ?? 0, channel.place)
     await channel.audience.replay(member, replay.deliveries, signal)
     let latest = snapshot
@@ -75,7 +75,9 @@ export async function replayInto<Member>(
         replay.gap = addGap(replay.gap, more.gap)
         await channel.audience.replay(member, more.deliveries, signal)
       } else if (held.length > 0) {
-        for (const { message } of held) {
+        for (const { message, gap } of held) {
+          // The answer counts each hole that a message of the replay tells: rather one twice, than one not at all.
+          replay.gap = addGap(replay.gap, gap)
           if (message.coordinate) raise(replay.known, message.coordinate.source, message.coordinate.offset)
         }
         await channel.audience.replay(member, held, signal)
@@ -110,10 +112,15 @@ interface Replay {
 }
 
 /** What is fresh by the client's V, and whether it is all there is (I7). */
-function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean, { topics }: Place): Replay {
+function resumeFrom<Member>(
+  snapshot: Snapshot,
+  point: ResumePoint,
+  covered: boolean,
+  { place: { topics }, vector }: Channel<Member>
+): Replay {
   const { entries, head, fences } = snapshot
   const known: Vector = new Map()
-  for (const source of [...fences.keys(), ...(head.vector?.keys() ?? [])]) {
+  for (const source of [...fences.keys(), ...(head.vector?.keys() ?? []), ...vector.keys()]) {
     const offset = point.vector.get(sourceTag(source))
     if (offset !== undefined) known.set(source, offset)
   }
@@ -122,11 +129,10 @@ function resumeFrom(snapshot: Snapshot, point: ResumePoint, covered: boolean, { 
   const partitions = new Set([...known.keys(), ...(head.vector?.keys() ?? [])].map(partitionOf))
   const concerns = (source: string) => !point.position || !point.complete || partitions.has(partitionOf(source))
   const missing = missingFor(point, snapshot, at, known, isBelowFloor(snapshot, known, topics, concerns))
-  // With the entry itself found, all after it is news, and all of a channel that had none; else an id that names not all its
-  // sources cannot tell.
+  // An id that names not all its sources tells news by itself only where its entry is found, or the channel had none.
   const hadNone = !point.position && isWhole(snapshot)
   let news = entries
-  if (at >= 0) news = entries.slice(at + 1)
+  if (at >= 0 && !point.complete) news = entries.slice(at + 1)
   else if (!point.complete && !hadNone) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
   return collect(news, known, fences, covered ? missing : 'unknown', point.complete)
 }

@@ -249,6 +249,17 @@ describe('a resume', () => {
     assert.deepEqual([again.bodies, again.resumed, again.gaps], [['6'], true, []])
   })
 
+  test('finds what was written before its message, where Redis lost its end and an owner wrote it again unawares', async () => {
+    const it = await setUp()
+    const [, , , last] = await idsOf(it, numbers(1, 4))
+    await it.server.goBack(2)
+    const writeOther = createWriter(it.server, 'g/t/1~i1')
+    await writeOther('a', ['other'])
+    await it.write('a', ['4'], { offset: 3 })
+    const resumed = await (await createEdge(it.server)).read('a', { after: last as string })
+    assert.deepEqual([resumed.bodies, resumed.resumed], [['other'], true])
+  })
+
   test('by an id of another channel goes on after its coordinate', async () => {
     const it = await setUp()
     await it.write('a', ['1', '2'])
@@ -472,6 +483,19 @@ describe('while Redis holds less than was seen', () => {
     assert.deepEqual([resumed.bodies, resumed.resumed], [['3', '4'], true])
   })
 
+  test('a source that gave way is known by who is there, and what its later incarnation lacks is told', async () => {
+    const it = await setUp()
+    const writeOther = createWriter(it.server, 'g/t/1~i1')
+    await it.edge.read('a')
+    await writeOther('a', ['other'])
+    const [, second] = await idsOf(it, ['1', '2', '3'])
+    await it.server.goBack(0)
+    await it.server.log.restart('g/t/0~i2', 0)
+    await writeOther('a', ['other', 'more'], { offset: 0, again: 0, token: 'r1' })
+    const resumed = await it.edge.read('a', { after: second as string })
+    assert.deepEqual([resumed.bodies, resumed.resumed, resumed.gap], [['more'], false, 'unknown'])
+  })
+
   test('a source that nobody knows any more makes it unknown', async () => {
     const it = await setUp()
     const [, second] = await idsOf(it, ['1', '2'])
@@ -529,6 +553,24 @@ describe('a replay', () => {
     ready.resolve()
     const { gap } = await subscribing
     assert.deepEqual([slow.bodies, slow.gaps, gap], [['2', '10011'], [['10011', 'unknown']], 'unknown'])
+  })
+
+  test('says in its RECEIPT what a message held meanwhile tells', async () => {
+    const { edge, write } = await setUp()
+    const there = await edge.read('a')
+    await write('a', numbers(1, 3))
+    const slow = new Reader()
+    const ready = Promise.withResolvers<void>()
+    slow.ready = ready.promise
+    const subscribing = edge.subscribe(slow, 'a', { after: there.ids[1] as string })
+    await nextTurn()
+    edge.feed.deaf = true
+    await write('a', numbers(4, 6), { logSize: 3 })
+    edge.feed.deaf = false
+    await write('a', numbers(7, 9), { logSize: 3 })
+    ready.resolve()
+    const { gap, resumed } = await subscribing
+    assert.deepEqual([slow.bodies, slow.gaps, gap, resumed], [['3', '7', '8', '9'], [['7', 3]], 3, false])
   })
 
   test('from a log that is ahead of the bus goes live only when the bus has come so far', async () => {
