@@ -65,14 +65,15 @@ export function createServer() {
       return link
     },
 
-    /** The state after so many chunks; 0: wiped. Links are connected again, and nobody is told. */
+    /** The state before the next chunk after so many; 0: wiped. Links are connected again, and nobody is told. */
     async goBack(count: number): Promise<void> {
       const earlier = createMemoryLog()
       chunks.splice(count)
-      others = others.filter(({ after }) => after < count)
-      for (const [index, chunk] of chunks.entries()) {
+      others = count === 0 ? [] : others.filter(({ after }) => after <= count)
+      for (let index = 0; index <= chunks.length; index++) {
         for (const { after, act } of others) if (after === index) await act(earlier.log)
-        await earlier.log.append(chunk)
+        const chunk = chunks[index]
+        if (chunk) await earlier.log.append(chunk)
       }
       memory = earlier
       await nextTurn()

@@ -52,8 +52,9 @@ export class Client {
   private last = ''
   private resuming: string | undefined
   private subscribed: Subscribed | undefined
-  /** Per source, the last offset that was there before it or was delivered. */
+  /** Per source, the last offset that was there before it or was delivered; and the last delivered. */
   private readonly known: Vector = new Map()
+  private readonly seen: Vector = new Map()
   private writes: readonly Write[] = []
   /** How much of the evidence it was told from. */
   private judged = 0
@@ -141,13 +142,13 @@ export class Client {
     if (kind === 'live') this.afterOthers = false
     const before = this.events.at(-1)
     // Of a topic made anew nobody may know whether the old one was consumed to its end; and an id may leave out that it was told.
-    const named = kind === 'replay' ? new Map<string, number>() : this.known
-    const follows = coordinate !== undefined && followsLoss(coordinate, named)
+    const follows = coordinate !== undefined && followsLoss(coordinate, kind === 'replay' ? new Map() : this.seen)
     const excused = isOfOthers || follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
     this.judged = evidence.length
     this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })
     this.last = id
-    if (coordinate) raise(this.known, coordinate.source, coordinate.offset)
+    if (!coordinate) return
+    for (const vector of [this.seen, this.known]) raise(vector, coordinate.source, coordinate.offset)
   }
 
   /** True where `unknown` may be said although nothing was missed: the log cannot show it (docs/guarantees.md). */
@@ -161,6 +162,8 @@ export class Client {
       const there = new Set([...(head.vector?.keys() ?? []), ...fences.keys()].map(sourceTag))
       // An id that leaves out sources, or names one that is known nowhere any more.
       if (!point.complete || [...point.vector.keys()].some(tag => !there.has(tag))) return true
+      // Or stands below a floor, though nothing for this room was there.
+      if ([...floors].some(([source, floor]) => (point.vector.get(sourceTag(source)) ?? -1) < floor - 1)) return true
     }
     // No message could carry what the edge has to tell: the next one tells it, also to who came meanwhile.
     const [omitted, ...later] = entries.slice(entries.findLastIndex(entry => entry.omitted))
@@ -172,6 +175,11 @@ export class Client {
     // Its edge knows nothing of an incarnation that brought nothing to the room (I8).
     const fed = new Set(this.writes.filter(({ channel }) => channel === this.channel).map(({ source }) => source))
     if (![...floors.keys()].every(source => fed.has(source))) return true
+    // A failover went back to before an incarnation: of the one it brought back its edge may know nothing.
+    const bornAt = (source: string) => this.writes.findIndex(write => write.source === source)
+    const isBack = (source: string) =>
+      [...fences.keys()].some(other => partitionOf(other) === partitionOf(source) && bornAt(other) < bornAt(source))
+    if ([...this.known.keys()].some(source => !fences.has(source) && isBack(source))) return true
     if (!head.position) return point?.position !== undefined
     if (!point?.position && entries[0]?.position?.seq === 1) return false
     const reached = ([source, offset]: [string, number]) =>

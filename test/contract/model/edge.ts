@@ -44,6 +44,8 @@ export async function createEdge({ log, createFeed }: Server) {
   let waiting: [channel: string, payload: Buffer][] = []
   let hears: Heard = 'live'
   let losesNext = false
+  /** Nothing came since its link broke: lost without a word, the first message would be a second loss at once (docs/guarantees.md). */
+  let isNew = false
   /** It lost one since it was last compared. */
   let hasHole = false
   let compared = Promise.resolve()
@@ -73,10 +75,13 @@ export async function createEdge({ log, createFeed }: Server) {
   )
 
   function take(channel: string, payload: Buffer): void {
-    if (losesNext) {
+    if (losesNext && !isNew) {
       losesNext = false
       hasHole = true
-    } else if (hears === 'live') hub.listener.message(channel, payload)
+      return
+    }
+    isNew = false
+    if (hears === 'live') hub.listener.message(channel, payload)
     else if (hears === 'late') waiting.push([channel, payload])
   }
 
@@ -126,6 +131,7 @@ export async function createEdge({ log, createFeed }: Server) {
     reconnect(isLost: boolean): void {
       if (isLost) waiting = []
       edge.hear()
+      isNew = true
       edge.compare()
     },
     compare(): void {

@@ -26,7 +26,7 @@ interface Hole {
   to: number
   missed: number | 'unknown'
   excused: boolean
-  /** Of a resume that says unknown: what it lacks may have been seen. */
+  /** May be too many. Of a resume that says unknown: what it lacks may have been seen. */
   vague: boolean
 }
 
@@ -121,7 +121,8 @@ function windowsOf(events: Event[], { source, offset }: Coordinate): Missed['win
   for (const [index, event] of events.entries()) {
     if (!('coordinate' in event) || event.coordinate?.source !== source) continue
     const { offset: next } = event.coordinate
-    if (below && next >= offset) windows.push([after, next === offset ? index - 1 : index])
+    // One that came after all, for Redis got it again, was missing ever since.
+    if (below && next >= offset) windows.push(next === offset ? [-1, index - 1] : [after, index])
     below = next < offset
     after = index
   }
@@ -161,8 +162,9 @@ function holesOf(events: Event[]): Hole[] {
       continue
     }
     const rest = event.gap === 'unknown' ? event.gap : within.reduce((n, { missed }) => n - Number(missed), event.gap)
-    if (rest !== 0)
-      holes.push({ connection, from: event.from, to: index, missed: rest, excused, vague: resume.unknown })
+    // What a message tells that came meanwhile may be what the log had shown already.
+    const vague = resume.unknown || within.length > 0
+    if (rest !== 0) holes.push({ connection, from: event.from, to: index, missed: rest, excused, vague })
   }
   return holes
 }

@@ -81,21 +81,24 @@ export async function createConsumer(partition: Partition, { relay, tap, random,
       return partition.records.find(record => record.timestampMs >= timestampMs)?.offset ?? endOf(partition)
     },
     seek(offset) {
-      if (refilling) assertBounded(offset)
+      if (refilling) assertRefill(offset)
       refilling = false
       position = offset
       sought = true
     }
   }
 
-  /** I9: live waits behind the refill, so it is bounded. */
-  function assertBounded(offset: number): void {
+  /** I9: live waits behind the refill, so it is bounded; and within its bounds it brings all. */
+  function assertRefill(offset: number): void {
     const { maxRecords, maxAgeMs } = shape.refill
-    const reach = (partition.commit?.offset ?? 0) - offset
-    const oldest = partition.records.find(record => record.offset >= offset && isShown(record))
-    const ageMs = Date.now() - (oldest?.timestampMs ?? Number.POSITIVE_INFINITY)
-    assert.ok(reach <= maxRecords, `a refill goes back by ${reach} records, the bound is ${maxRecords}`)
-    assert.ok(reach <= 0 || ageMs <= maxAgeMs, `a refill goes back by ${ageMs} ms, the bound is ${maxAgeMs}`)
+    const end = partition.commit?.offset ?? 0
+    const ageOf = (record: KafkaRecord | undefined) => Date.now() - (record?.timestampMs ?? Number.POSITIVE_INFINITY)
+    const shown = partition.records.filter(record => record.offset < end && isShown(record))
+    const oldest = shown.find(record => record.offset >= offset)
+    assert.ok(end - offset <= maxRecords, `a refill goes back by ${end - offset} records, the bound is ${maxRecords}`)
+    assert.ok(ageOf(oldest) <= maxAgeMs, `a refill goes back by ${ageOf(oldest)} ms, the bound is ${maxAgeMs}`)
+    const next = shown.findLast(record => record.offset < offset && end - record.offset <= maxRecords)
+    assert.ok(!next || ageOf(next) > maxAgeMs, `a refill goes back by ${end - offset} records only, not ${maxRecords}`)
   }
 
   let { topicId } = partition

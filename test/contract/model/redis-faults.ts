@@ -7,7 +7,8 @@ export const REDIS_FAULTS = {
   replicaLagged: {
     weight: 3,
     async happen(world) {
-      if (world.remembered || world.kafka.consumers.some(({ isUnaware }) => isUnaware)) return false
+      const { consumers } = world.kafka
+      if (world.remembered || consumers.some(({ isUnaware, partition }) => isUnaware || !partition.commit)) return false
       await world.server.remember()
       world.remembered = true
       return true
@@ -31,6 +32,9 @@ export const REDIS_FAULTS = {
       if (!world.refillsAll) {
         for (const edge of world.edges) if (edge.hears === 'late') edge.hear()
         if (world.rolledBack) await world.kafka.consumeAll()
+        await world.settle()
+        // What was lost on the way, and no message has shown yet.
+        for (const edge of world.edges) edge.compare()
         await world.settle()
       }
       await world.server.wipe()

@@ -152,8 +152,8 @@ export const WRITERS: Mutant[] = [
     invariant: 'I9',
     breaks: 'After a wipe nothing is consumed again.',
     file: 'src/owner.ts',
-    find: 'const start = Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)',
-    replace: 'const start = Math.max(commit.offset, earliest, byAge * 0, refill.maxRecords * 0)',
+    find: 'const start = Math.max(earliest, Math.min(byAge, committedTo), committedTo - maxRecords)',
+    replace: 'const start = Math.max(committedTo, earliest, byAge * 0, maxRecords * 0)',
     server: 'memory'
   },
   {
@@ -161,7 +161,7 @@ export const WRITERS: Mutant[] = [
     invariant: 'I9',
     breaks: 'A wiped Redis is filled with all that Kafka has.',
     file: 'src/owner.ts',
-    find: 'Math.max(earliest, Math.min(byAge, commit.offset), commit.offset - refill.maxRecords)',
+    find: 'Math.max(earliest, Math.min(byAge, committedTo), committedTo - maxRecords)',
     replace: 'Math.max(earliest, byAge * 0, refill.maxRecords * 0)',
     server: 'memory'
   },
@@ -170,8 +170,8 @@ export const WRITERS: Mutant[] = [
     invariant: 'I9',
     breaks: 'A fence that is not there counts as one at the start.',
     file: 'src/owner.ts',
-    find: 'if (result.fence === undefined) await refillFrom(chunk.expect)',
-    replace: 'if (result.fence === undefined && chunk.expect < -1) await refillFrom(chunk.expect)',
+    find: "if (fence !== undefined) rewind(fence, expect, 'rolled-back')",
+    replace: "if (fence !== undefined || expect >= -1) rewind(fence ?? -1, expect, 'rolled-back')",
     server: 'memory'
   },
   {
