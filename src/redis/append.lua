@@ -3,66 +3,80 @@
 -- it happens or none (I2): reads and refusals come before the first write, and the shebang has Redis refuse the whole
 -- script where it has no memory left or is a replica.
 -- KEYS: fence, then log and meta of each channel.
--- ARGV: source, expect, upTo, again, token, number of channels;
---       of each channel: bus channel, log size (0: publish only), log ttl, meta ttl (ms);
---       of each append: channel (1 …), offset, published, logged ('' = as published).
+-- ARGV: source, expect, upTo, again, token, numbers (JSON, see append.ts), the bytes of all appends, bus channel of each channel.
 -- Returns: 1 written or 0 behind, the fence (nil: absent), appends skipped.
-local source, token = ARGV[1], ARGV[5]
-local expect, upTo, again, channels = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
-local number = '%.0f'
+-- What Redis pays for is the number of its calls, arguments and strings: so there is one RPUSH for a channel, all bytes are one
+-- argument, and keys live, and logs grow, a part longer than asked, to be given their ttl and be trimmed once for many chunks.
+-- Of 100 records over 100 channels that takes 40 % off.
+local source, token, bytes = ARGV[1], ARGV[5], ARGV[7]
+local expect, upTo, again = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local call, sub, format, integer = redis.call, string.sub, string.format, '%d'
+local BUS, SPARE = 7, 8
 
-local fence = redis.call('HGET', KEYS[1], source)
+local fence = call('HGET', KEYS[1], source)
 local last = tonumber(fence or '-1')
 -- Redis has lost what its owner knows to be acknowledged (I3).
 if last < expect then return {0, fence, 0} end
 
-local C = {}
-for k = 1, channels do
-  local at, log, meta = 3 + 4 * k, KEYS[2 * k], KEYS[2 * k + 1]
-  local c = {log = log, meta = meta, bus = ARGV[at], size = tonumber(ARGV[at + 1]), logMs = ARGV[at + 2], metaMs = ARGV[at + 3]}
-  if not redis.acl_check_cmd('PUBLISH', c.bus, '') then
-    return redis.error_reply('NOPERM this user may not publish to the channel ' .. c.bus)
+local numbers = cjson.decode(ARGV[6])
+local sizes, ttls, metaTtl = numbers.sizes, numbers.ttls, numbers.metaTtl
+local epochs, seqs, ends, orphans = {}, {}, {}, {}
+for k = 1, #sizes do
+  local bus = ARGV[BUS + k]
+  if not redis.acl_check_cmd('PUBLISH', bus, '') then
+    return redis.error_reply('NOPERM this user may not publish to the channel ' .. bus)
   end
-  if c.size > 0 then
-    redis.call('LLEN', log)
-    local position = redis.call('HMGET', meta, 'e', 's')
-    if position[1] then c.epoch, c.seq = position[1], tonumber(position[2])
-    else c.epoch, c.seq, c.orphan = token, 0, true end
+  if sizes[k] > 0 then
+    local length = call('LLEN', KEYS[2 * k])
+    local position = call('HMGET', KEYS[2 * k + 1], 'e', 's', 'x')
+    epochs[k], seqs[k], ends[k] = position[1] or token, tonumber(position[2] or '0'), tonumber(position[3] or '0')
+    orphans[k] = length > 0 and not position[1]
   end
-  C[k] = c
 end
 
-local skipped = 0
-for i = 7 + 4 * channels, #ARGV, 4 do
-  local c, offset = C[tonumber(ARGV[i])], tonumber(ARGV[i + 1])
+local of, offsets, published, logged = numbers.channels, numbers.offsets, numbers.published, numbers.logged
+local entries, lasts, skipped, from = {}, {}, 0, 1
+for i = 1, #of do
+  local k, offset, to = of[i], offsets[i], from + published[i]
+  local after, size = to + logged[i], sizes[k]
   -- Nobody heals from what is only published, so what was acknowledged before is not published again.
-  if offset <= last or (c.size == 0 and offset <= again) then skipped = skipped + 1
-  elseif c.size == 0 then redis.call('PUBLISH', c.bus, ARGV[i + 2])
+  if offset <= last or (size == 0 and offset <= again) then skipped = skipped + 1
+  elseif size == 0 then call('PUBLISH', ARGV[BUS + k], sub(bytes, from, to - 1))
   else
-    -- A log without its meta cannot be continued.
-    if c.orphan then redis.call('DEL', c.log); c.orphan = false end
     -- Acknowledged before, then lost (I5).
-    if offset <= again then c.epoch = token end
-    c.seq, c.offset = c.seq + 1, ARGV[i + 1]
-    local head = 'B1 ' .. c.epoch .. ' ' .. string.format(number, c.seq) .. ' '
-    local logged = ARGV[i + 3]
-    redis.call('PUBLISH', c.bus, head .. ARGV[i + 2])
-    redis.call('RPUSH', c.log, head .. (logged == '' and ARGV[i + 2] or logged))
+    if offset <= again then epochs[k], ends[k] = token, 0 end
+    local seq, list = seqs[k] + 1, entries[k]
+    local head = 'B1 ' .. epochs[k] .. ' ' .. format(integer, seq) .. ' '
+    local envelope = head .. sub(bytes, from, to - 1)
+    call('PUBLISH', ARGV[BUS + k], envelope)
+    if not list then list = {}; entries[k] = list end
+    list[#list + 1] = after == to and envelope or head .. sub(bytes, to, after - 1)
+    seqs[k], lasts[k] = seq, offset
   end
+  from = after
 end
 
-for k = 1, channels do
-  local c = C[k]
-  if c.offset then
-    redis.call('HSET', c.meta, 'e', c.epoch, 's', string.format(number, c.seq), 'c', source .. ' ' .. c.offset, source, c.offset)
-    redis.call('PEXPIRE', c.meta, c.metaMs)
-    redis.call('LTRIM', c.log, -c.size, -1)
-    redis.call('PEXPIRE', c.log, c.logMs)
+local now
+for k, list in pairs(entries) do
+  local log, meta, size, ttl = KEYS[2 * k], KEYS[2 * k + 1], sizes[k], ttls[k]
+  -- A log without its meta cannot be continued.
+  if orphans[k] then call('DEL', log) end
+  local length = call('RPUSH', log, unpack(list))
+  if length > size + math.floor(size / SPARE) then call('LTRIM', log, -size, -1) end
+  local offset = format(integer, lasts[k])
+  call('HSET', meta, 's', format(integer, seqs[k]), 'c', source .. ' ' .. offset, source, offset)
+  -- By the clock that ends them.
+  if not now then local time = call('TIME'); now = time[1] * 1000 + math.floor(time[2] / 1000) end
+  local left, most = ends[k] - now, ttl + math.floor(ttl / SPARE)
+  if length == #list or left < ttl or left > most then
+    call('HSET', meta, 'e', epochs[k], 'x', format(integer, now + most))
+    call('PEXPIRE', meta, format(integer, math.max(ttl, metaTtl) + most - ttl))
+    call('PEXPIRE', log, format(integer, most))
   end
 end
 -- Covered, whatever of it was written (I4).
 if not fence or upTo > last then
   last = math.max(last, upTo)
-  redis.call('HSET', KEYS[1], source, string.format(number, last))
+  call('HSET', KEYS[1], source, format(integer, last))
 end
-return {1, string.format(number, last), skipped}
+return {1, format(integer, last), skipped}

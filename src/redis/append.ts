@@ -15,7 +15,7 @@ export function keysOf(prefix: string) {
     fence: `${prefix}baton:fence`,
     /** LIST of the envelopes published last. */
     log: (channel: string) => `${prefix}baton:log:${channel}`,
-    /** HASH `e` epoch, `s` seq, `c` coordinate of the last entry, and source → offset of its last entry here. */
+    /** HASH `e` epoch, `s` seq, `c` coordinate of the last entry, `x` when the log ends, and source → offset of its last entry here. */
     meta: (channel: string) => `${prefix}baton:meta:${channel}`,
     /** STRING the id that holds a claim; expires. */
     claim: (key: string) => `${prefix}baton:reply:${key}`,
@@ -31,21 +31,38 @@ export function createAppender(prefix: string): (client: Redis, chunk: Chunk) =>
 
   return async (client, chunk) => {
     const names = [keys.fence]
-    const channels: (string | number)[] = []
-    const appends: (string | number | Buffer)[] = []
+    const buses: string[] = []
+    /** Of each channel, then of each append. */
+    const numbers = {
+      metaTtl: META_TTL_MS,
+      sizes: [] as number[],
+      ttls: [] as number[],
+      channels: [] as number[],
+      offsets: [] as number[],
+      published: [] as number[],
+      logged: [] as number[]
+    }
+    const bytes: Buffer[] = []
     const index = new Map<string, number>()
-    for (const { channel, offset, published, logged = '', logSize, logTtlMs } of chunk.appends) {
+    for (const { channel, offset, published, logged, logSize, logTtlMs } of chunk.appends) {
       let at = index.get(channel)
       if (at === undefined) {
         at = index.size + 1
         index.set(channel, at)
         names.push(keys.log(channel), keys.meta(channel))
-        channels.push(keys.bus(channel), logSize, logTtlMs, Math.max(logTtlMs, META_TTL_MS))
+        buses.push(keys.bus(channel))
+        numbers.sizes.push(logSize)
+        numbers.ttls.push(logTtlMs)
       }
-      appends.push(at, offset, published, logged)
+      numbers.channels.push(at)
+      numbers.offsets.push(offset)
+      numbers.published.push(published.length)
+      numbers.logged.push(logged?.length ?? 0)
+      bytes.push(published)
+      if (logged) bytes.push(logged)
     }
     const { source, expect, upTo, again, token } = chunk
-    const args = [...names, source, expect, upTo, again, token, index.size, ...channels, ...appends]
+    const args = [...names, source, expect, upTo, again, token, JSON.stringify(numbers), Buffer.concat(bytes), ...buses]
     const reply = await client.evalsha(sha, names.length, ...args).catch((error: Error) => {
       if (!error.message.startsWith('NOSCRIPT')) throw error
       return client.eval(script, names.length, ...args)

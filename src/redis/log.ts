@@ -53,7 +53,7 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
         if (last !== 0) multi.lrangeBuffer(keys.log(channel), last === undefined ? 0 : -last, -1)
         return replies<[Fields, Fields, Buffer[]?]>(multi.exec())
       })
-      const { e, s, c, ...sources } = meta
+      const { e, s, c, x: _, ...sources } = meta
       const head = headOf(e, s, c)
       return {
         head: head.position ? { ...head, vector: vectorOf(sources) } : head,

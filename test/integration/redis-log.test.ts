@@ -174,3 +174,46 @@ test('a key of another type is an error that names it, and nothing of the chunk 
   await assert.rejects(log.read('b'), unavailable(/WRONGTYPE/))
   assert.equal(log.ready, true)
 })
+
+test('a full log is trimmed once it is an eighth over its size, to its last entries', async () => {
+  await using ends = new Ends()
+  const redis = await ends.redis()
+  const log = await ends.started(optionsFor(redis))
+  const fill = async (from: number, to: number) => {
+    const appends = Array.from({ length: to - from }, (_, i) => append('a', from + i, undefined, { logSize: 80 }))
+    await log.append(chunk(appends, { expect: from - 1 }))
+    return (await log.read('a')).entries.map(({ position }) => position?.seq)
+  }
+  assert.equal((await fill(0, 85)).length, 85)
+  assert.equal((await fill(85, 90)).length, 90)
+  const kept = await fill(90, 91)
+  assert.deepEqual([kept.length, kept[0], kept.at(-1)], [80, 12, 91])
+})
+
+test('a log lives its ttl after its last entry, or an eighth longer, whatever the ttl was before', async () => {
+  await using ends = new Ends()
+  const redis = await ends.redis()
+  const admin = ends.admin(redis)
+  const log = await ends.started(optionsFor(redis))
+  const ttlMs = 8_000_000
+  let offset = 0
+  const live = async (logTtlMs = ttlMs) => {
+    await log.append(chunk([append('a', offset, undefined, { logTtlMs })], { expect: offset - 1 }))
+    offset++
+    const [left = 0, positionLeft = 0] = await Promise.all(['log', 'meta'].map(key => admin.pttl(`baton:${key}:a`)))
+    assert.ok(left >= logTtlMs && left <= logTtlMs * 1.125, `${left} of ${logTtlMs} ms`)
+    assert.ok(positionLeft >= 7 * 24 * 3_600_000, `the position has ${positionLeft} ms`)
+    return Number(await admin.hget('baton:meta:a', 'x'))
+  }
+  const first = await live()
+  assert.equal(await live(), first)
+  // As if the eighth were over.
+  const over = first - ttlMs / 8 - 1
+  await admin.hset('baton:meta:a', 'x', over)
+  await admin.pexpireat('baton:log:a', over)
+  assert.ok((await live()) >= first)
+  await live(ttlMs / 2)
+  await live(2 * ttlMs)
+  await admin.del('baton:log:a')
+  await live(2 * ttlMs)
+})
