@@ -111,13 +111,11 @@ export function encodeEntry(entry: Entry, omitBody = false): Buffer {
   const { coordinate, timestampMs, hidden, headers, body } = entry
   const flags = `${hidden ? 'h' : ''}${omitBody ? 'o' : ''}` || '-'
   const headersLength = Buffer.byteLength(headers)
-  const line = `${coordinate.source} ${coordinate.offset} ${timestampMs} ${flags} ${headersLength}\n`
-  const lineLength = Buffer.byteLength(line)
-  const out = Buffer.allocUnsafe(lineLength + headersLength + 1 + (omitBody ? 0 : body.length))
-  out.write(line, 0)
-  out.write(headers, lineLength)
-  out[lineLength + headersLength] = LF
-  if (!omitBody) body.copy(out, lineLength + headersLength + 1)
+  const head = `${coordinate.source} ${coordinate.offset} ${timestampMs} ${flags} ${headersLength}\n${headers}\n`
+  const headLength = Buffer.byteLength(head)
+  const out = Buffer.allocUnsafe(headLength + (omitBody ? 0 : body.length))
+  out.write(head)
+  if (!omitBody) out.set(body, headLength)
   return out
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { takeInChunks } from './chunks.ts'
 import { BatonError } from './errors.ts'
 import { fromMetadata, isOfAnother, markOf, token, toMetadata } from './incarnation.ts'
 import { AFTER_LOSS } from './message.ts'
@@ -9,15 +10,13 @@ import type { Append, Beat, ChannelLog, Chunk, Commit, KafkaRecord, PartitionCon
 // One partition for as long as this process owns it: which source it writes as, what it knows to be acknowledged, and what it
 // does when Redis says otherwise. Chunks are appended in order (I2), compared with what was acknowledged before (I3).
 
-/** Records of one append (I2). */
-const CHUNK_RECORDS = 100
 const RETRY_MS = 250
 
 export interface OwnerContext {
   startFrom: 'earliest' | 'latest'
   refill: { maxAgeMs: number; maxRecords: number }
-  /** @throws BatonError that is retryable, while Redis or Kafka is away. */
-  route(source: string, control: PartitionControl, record: KafkaRecord): Promise<Append[]>
+  /** What a record adds to channels. A function, where that must be waited for: it @throws BatonError that is retryable, while Redis or Kafka is away. */
+  route(source: string, control: PartitionControl, record: KafkaRecord): Append[] | (() => Promise<Append[]>)
   log: ChannelLog
   metrics: Metrics
   logger: Logger
@@ -132,6 +131,18 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
     control.seek(offset)
   }
 
+  /** @returns as `append`. */
+  async function write(records: KafkaRecord[], appends: Append[], beat: Beat): Promise<boolean> {
+    // All its records (I4), but no control records after them: a refill is not shown those, so the fence would stay behind.
+    const upTo = (records.at(-1) as KafkaRecord).offset
+    const epochToken = (records[0] as KafkaRecord).offset <= again ? rewindToken : token('n')
+    const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)
+    if (!written) return false
+    metrics.records.inc({ topic }, records.length)
+    await beat.heartbeat()
+    return true
+  }
+
   /** @returns false when the chunk was not written and the batch is over. */
   async function append(chunk: Chunk, beat?: Beat): Promise<boolean> {
     const result = await whenUp(() => log.append(chunk), beat)
@@ -206,24 +217,14 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
       else if (after === 'loss') await mintAfterLoss(first)
       else if (first < next) await adopt()
       end = highWatermark
-      for (let from = 0; from < records.length; ) {
-        if (revoked || beat.stale()) return
-        const chunk = records.slice(from, from + CHUNK_RECORDS)
-        from += chunk.length
-        // All its records (I4), but no control records after them: a refill is not shown those, so the fence would stay behind.
-        const upTo = (chunk.at(-1) as KafkaRecord).offset
-        const appends: Append[] = []
-        for (const record of chunk) {
-          const routed = await whenUp(() => context.route(source, control, record), beat)
-          if (!routed) return
-          appends.push(...routed)
-        }
-        const epochToken = (chunk[0] as KafkaRecord).offset <= again ? rewindToken : token('n')
-        const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)
-        if (!written) return
-        metrics.records.inc({ topic }, chunk.length)
-        await beat.heartbeat()
-      }
+      await takeInChunks(records, {
+        isOver: () => revoked || beat.stale(),
+        route(record) {
+          const routed = context.route(source, control, record)
+          return typeof routed === 'function' ? whenUp(routed, beat) : routed
+        },
+        write: (chunk, appends) => write(chunk, appends, beat)
+      })
     },
 
     async probe() {

@@ -132,7 +132,7 @@ export interface Append {
   /** `encodeEntry` of the entry: what is published and, unless `logged` is given, what the log keeps. */
   published: Buffer
   /** What the log keeps instead: the same entry without its body. */
-  logged?: Buffer
+  logged?: Buffer | undefined
   /** How many entries the log keeps. 0: publish only, the bytes as they are, with no log and no position; never again after a rewind (I5). */
   logSize: number
   logTtlMs: number

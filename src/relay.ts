@@ -36,22 +36,24 @@ export interface RelayDeps {
 export function createRelay(options: RelayOptions, deps: RelayDeps): PartitionHandler {
   const { metrics, logger } = deps
 
-  /** What one record adds to which channels; what cannot be routed is in the dead-letter topic when this resolves. */
-  async function route(source: string, control: PartitionControl, record: KafkaRecord): Promise<Append[]> {
-    const placed = { ...record, topic: control.topic, partition: control.partition }
+  function route(source: string, { topic, partition }: PartitionControl, record: KafkaRecord) {
+    const placed = { ...record, topic, partition }
     try {
       const appends = forward(source, placed)
       const answer = deps.routes.answer(placed)
-      return answer ? [...appends, ...(await wayBack(record.offset, answer))] : appends
+      return answer ? async () => [...appends, ...(await wayBack(record.offset, answer))] : appends
     } catch (error) {
       if (!(error instanceof Unroutable)) throw error
-      const { code, detail } = error
-      const { topic, partition } = control
-      await deps.deadLetter.send(placed, { code, detail })
-      metrics.deadLettered.inc({ topic, cause: code })
-      logger.warn({ topic, partition, offset: record.offset, code, detail }, 'record goes to the dead-letter topic')
-      return []
+      return () => giveUp(placed, error)
     }
+  }
+
+  async function giveUp(record: PlacedRecord, { code, detail }: Unroutable): Promise<Append[]> {
+    const { topic, partition, offset } = record
+    await deps.deadLetter.send(record, { code, detail })
+    metrics.deadLettered.inc({ topic, cause: code })
+    logger.warn({ topic, partition, offset, code, detail }, 'record goes to the dead-letter topic')
+    return []
   }
 
   function forward(source: string, record: PlacedRecord): Append[] {
@@ -67,7 +69,7 @@ export function createRelay(options: RelayOptions, deps: RelayDeps): PartitionHa
         channel,
         offset: record.offset,
         published: encodeEntry(entry),
-        ...(body.length > route.log.maxBodyBytes && { logged: encodeEntry(entry, true) }),
+        logged: body.length > route.log.maxBodyBytes ? encodeEntry(entry, true) : undefined,
         logSize: route.log.size,
         logTtlMs: route.log.ttlMs
       }

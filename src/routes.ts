@@ -83,7 +83,12 @@ export function createRoutes(config: Config['routes']): Routes {
   if (faults.length > 0) throw new ConfigError(faults.map(({ path, message }) => `${path}: ${message}`))
   const table = compiled.map(route => ({ ...route, route: routeOf(route) }))
   const ways = table.flatMap(({ route, out }) => (out ? [{ route, ...out }] : []))
-  const byTopic = Map.groupBy(ways, ({ topic }) => topic)
+  const byTopic = new Map(
+    [...Map.groupBy(ways, ({ topic }) => topic)].map(([topic, all]) => [
+      topic,
+      { all, exact: all.some(({ projects }) => projects) }
+    ])
+  )
   /** Routes of equal destinations share their channels: one place, for which the first of them stands. */
   const places = Map.groupBy(ways, ({ shape }) => shape.destination)
     .values()
@@ -98,13 +103,13 @@ export function createRoutes(config: Config['routes']): Routes {
     all: table.map(({ route }) => route),
 
     resolve(record) {
-      const routes = byTopic.get(record.topic) ?? []
-      const view = viewRecord(
-        record,
-        undefined,
-        routes.some(({ projects }) => projects)
-      )
-      return routes.map(({ route, resolve }) => ({ route, ...resolve(view) }))
+      const found = byTopic.get(record.topic)
+      if (!found) return []
+      const view = viewRecord(record, undefined, found.exact)
+      return found.all.map(({ route, resolve }) => {
+        const { channel, hidden, headers, body } = resolve(view)
+        return { route, channel, hidden, headers, body }
+      })
     },
 
     answer(record) {

@@ -34,11 +34,12 @@ export function messageHeaders(
 ): string {
   let lines = ''
   let type = contentType
-  const seen = new Set<string>()
+  let seen: Set<string> | undefined
   for (const [name, bytes] of headers) {
-    if (name === '' || name.includes('\0') || isReservedHeader(name) || seen.has(name)) continue
+    if (name === '' || name.includes('\0') || isReservedHeader(name) || seen?.has(name)) continue
     const value = typeof bytes === 'string' ? bytes : isUtf8(bytes) ? bytes.toString() : '\0'
     if (value.includes('\0')) continue
+    seen ??= new Set()
     seen.add(name)
     if (name.toLowerCase() === 'content-type') type = value
     else lines += `${escapeHeader(name)}:${escapeHeader(value)}\n`

@@ -73,14 +73,15 @@ export function onRecord<T extends { names: readonly string[] }>(compiled: T): T
   throw new SyntaxError(`a record has no {${foreign}}; it has fields, {key}, {headers.x}, {topic} and {partition}`)
 }
 
-/** Own members only, so no name reaches what every object inherits. */
+/** The member of that name, or at that path of names with dots between. */
 export function field(json: unknown, path: string): unknown {
-  let value = json
-  for (const member of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, member)) return undefined
-    value = (value as Record<string, unknown>)[member]
-  }
-  return value
+  return path.includes('.') ? path.split('.').reduce(own, json) : own(json, path)
+}
+
+/** Own members only, so no name reaches what every object inherits. */
+function own(value: unknown, member: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, member)) return undefined
+  return (value as Record<string, unknown>)[member]
 }
 
 /** Not yet in TypeScript's types. */

@@ -12,7 +12,20 @@ const LAYERS = [
   ['main'],
   ['gateway', 'check'],
   ENDS,
-  ['relay', 'owner', 'incarnation', 'hub', 'channel', 'known', 'replay', 'refill', 'proof', 'inbound', 'replies'],
+  [
+    'relay',
+    'owner',
+    'chunks',
+    'incarnation',
+    'hub',
+    'channel',
+    'known',
+    'replay',
+    'refill',
+    'proof',
+    'inbound',
+    'replies'
+  ],
   ['routes', 'topics', 'template', 'auth'],
   ['message', 'reply', 'ports', 'errors', 'metrics', 'config']
 ]

@@ -100,7 +100,7 @@ async function setUp({ server = createServer(), partition, startFrom = 'earliest
     log: server.log,
     metrics,
     logger: silent,
-    async route(source, _, record) {
+    route: (source, _, record) => async () => {
       await world.routing(record)
       if (!record.key) return []
       const { offset, timestampMs, value } = record
