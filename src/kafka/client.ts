@@ -13,6 +13,7 @@ import kafkajs, {
 import type { Logger } from 'pino'
 import { mendAborted } from './aborted.ts'
 import { registerCodecs } from './codecs.ts'
+import { mendFetch } from './fetch.ts'
 import { mendMetadata } from './metadata.ts'
 import { mendProduce } from './produce-once.ts'
 
@@ -46,6 +47,7 @@ export function createKafkaClient(options: KafkaClientOptions, { logger }: { log
   registerCodecs()
   mendIdleTimer()
   mendAborted()
+  mendFetch()
   mendMetadata()
   mendProduce()
   const { brokers, clientId, sasl, tls } = options

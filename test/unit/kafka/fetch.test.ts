@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { mendFetch } from '../../../src/kafka/fetch.ts'
+
+const require = createRequire(import.meta.url)
+
+interface Encoder {
+  buffer: Buffer
+  writeInt16(value: number): Encoder
+  writeInt32(value: number): Encoder
+  writeInt64(value: number): Encoder
+  writeString(value: string): Encoder
+  writeBytes(value: Buffer): Encoder
+}
+interface Response {
+  decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: { batchContext: object }[] }[] }[] }>
+}
+
+const protocol = 'kafkajs/src/protocol'
+const EncoderOf = require(`${protocol}/encoder.js`) as new () => Encoder
+const Record = require(`${protocol}/recordBatch/record/v0/index.js`) as (record: object) => Encoder
+const { RecordBatch } = require(`${protocol}/recordBatch/v0/index.js`) as {
+  RecordBatch(batch: object): Promise<Encoder>
+}
+const MessageSet = require(`${protocol}/messageSet/index.js`) as (set: object) => Encoder
+
+const RESPONSE = require.resolve(`${protocol}/requests/fetch/v11/response.js`)
+const load = (): Response['decode'] => {
+  delete require.cache[RESPONSE]
+  return (require(RESPONSE) as Response).decode
+}
+/** As kafkajs reads a fetch, and as we do, who mend the module that is loaded last. */
+const theirs = load()
+const ours = (() => {
+  load()
+  mendFetch()
+  return (require(RESPONSE) as Response).decode
+})()
+
+const bytes = fc.uint8Array({ maxLength: 200 }).map(array => Buffer.from(array))
+const record = fc.record({
+  timestampDelta: fc.integer({ min: -5_000_000_000, max: 5_000_000_000 }),
+  key: fc.option(bytes),
+  value: fc.option(bytes),
+  headers: fc.dictionary(
+    // It takes the names of every object's members for repeated ones.
+    fc.string({ maxLength: 6 }).filter(name => !(name in {})),
+    fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })),
+    { maxKeys: 3 }
+  )
+})
+const batch = fc.record({
+  firstOffset: fc.oneof(fc.nat(300), fc.integer({ min: 2 ** 40, max: 2 ** 52 })),
+  firstTimestamp: fc.integer({ min: 1e10, max: 4e12 }),
+  maxTimestamp: fc.integer({ min: 1e10, max: 4e12 }),
+  producerId: fc.integer({ min: -1, max: 2 ** 40 }),
+  compression: fc.constantFrom(0, 1),
+  /** LogAppendTime, transactional, control. */
+  flags: fc.subarray([0x08, 0x10, 0x20]),
+  records: fc.array(record, { maxLength: 5 })
+})
+
+async function encode({ flags, records, ...rest }: typeof batch extends fc.Arbitrary<infer T> ? T : never) {
+  const encoded = records.map((one, offsetDelta) => Record({ ...one, offsetDelta }))
+  const { buffer } = await RecordBatch({ ...rest, records: encoded })
+  const own = Buffer.from(buffer)
+  own[22] = (own[22] as number) | flags.reduce((all, flag) => all | flag, 0)
+  return own
+}
+
+function fetched(recordSet: Buffer): Buffer {
+  const response = new EncoderOf()
+    .writeInt32(0)
+    .writeInt16(0)
+    .writeInt32(7)
+    .writeInt32(1)
+    .writeString('t')
+    .writeInt32(1)
+  response.writeInt32(3).writeInt16(0).writeInt64(900).writeInt64(800).writeInt64(5)
+  response.writeInt32(1).writeInt64(42).writeInt64(6).writeInt32(-1)
+  return response.writeBytes(recordSet).buffer
+}
+
+/** What kafkajs reads of it, in the shape that both have. */
+async function expected(response: Buffer) {
+  const decoded = await theirs(response)
+  for (const message of decoded.responses.flatMap(({ partitions }) => partitions).flatMap(({ messages }) => messages)) {
+    const { producerId, inTransaction } = message.batchContext as { producerId: string; inTransaction: boolean }
+    message.batchContext = { producerId, inTransaction }
+  }
+  return decoded
+}
+
+test('a fetch is read as kafkajs reads it, wherever it is cut off', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(batch, { maxLength: 4 }), fc.nat(), async (batches, cut) => {
+      const set = Buffer.concat(await Promise.all(batches.map(encode)))
+      // It throws at less than it needs to see the version.
+      const most = cut % 3 === 0 ? Math.max(17, cut % (set.length + 1)) : set.length
+      const response = fetched(set.subarray(0, most))
+      assert.deepEqual(await ours(response), await expected(response))
+    }),
+    { numRuns: 300 }
+  )
+})
+
+test('records of before Kafka 0.11 are left to kafkajs', async () => {
+  const entries = [{ key: 'k', value: 'v', timestamp: 5, compression: 0 }]
+  const set = MessageSet({ messageVersion: 1, entries }).buffer
+  const response = fetched(set)
+  const decoded = await ours(response)
+  assert.equal(decoded.responses[0]?.partitions[0]?.messages.length, 1)
+  assert.deepEqual(decoded, await theirs(response))
+})
