@@ -11,8 +11,13 @@ export interface ControlDeps {
   seek(topic: string, partition: number, offset: number): void
 }
 
+export interface KafkaControl extends PartitionControl {
+  /** `topicId` at once, where it is known. */
+  knownTopicId(): { id: string | undefined } | undefined
+}
+
 /** What the owner of a partition may ask of Kafka. */
-export function createControl(topic: string, partition: number, deps: ControlDeps): PartitionControl {
+export function createControl(topic: string, partition: number, deps: ControlDeps): KafkaControl {
   const { groupId, admin } = deps
 
   function own<T extends { partition: number }>(all: T[] | undefined): T {
@@ -26,6 +31,7 @@ export function createControl(topic: string, partition: number, deps: ControlDep
     partition,
     group: groupId,
     topicId: () => deps.topicIds.of(topic),
+    knownTopicId: () => deps.topicIds.known(topic),
     async readCommit() {
       const [answer] = await admin.use(connected => connected.fetchOffsets({ groupId, topics: [topic] }))
       const { offset, metadata } = own(answer?.partitions)

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
 import type { Logger } from 'pino'
 import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
+import type { KafkaControl } from './control.ts'
 
 // One partition for one generation of the group: gets its owner, hands it the batches in order, and drops what was fetched
 // before a seek. kafkajs may take the same batch for fresh when the leader moved meanwhile (another fetcher has then used up
@@ -26,7 +27,7 @@ export interface Partition {
 export interface PartitionDeps {
   handler: PartitionHandler
   /** All but `seek` as the owner gets it. */
-  control: PartitionControl
+  control: KafkaControl
   /** True: the consumer is closing, nothing more is taken. */
   closing: () => boolean
   heartbeatIntervalMs: number
@@ -111,13 +112,15 @@ export function createPartition(deps: PartitionDeps): Partition {
     if (!owner || stale()) return
     const { batch } = payload
     // Asked after the fetch: where the id is still the same, the records are of the same topic.
-    let now: string | undefined
-    const learned = learnTopic().then(id => {
-      now = id
-    })
-    await alive(learned, payload)
-    if (stale()) return
-    let after: RecordBatch['after'] = now === topicId ? undefined : 'anew'
+    let now = deps.control.knownTopicId()
+    if (!now) {
+      const learned = learnTopic().then(id => {
+        now = { id }
+      })
+      await alive(learned, payload)
+      if (stale()) return
+    }
+    let after: RecordBatch['after'] = now?.id === topicId ? undefined : 'anew'
     if (!after && next !== undefined && fetchedOffset(batch) !== next) {
       if (doubted !== next) {
         doubted = next
@@ -130,7 +133,7 @@ export function createPartition(deps: PartitionDeps): Partition {
     const lastOffset = Number(batch.lastOffset())
     const records = batch.messages.map(toRecord)
     // Only what the owner is told of counts as known: a stale batch has told it nothing.
-    topicId = now
+    topicId = now?.id
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
     await owner.batch({ records, highWatermark, lastOffset, ...(after && { after }) }, beat)
     // A stale batch may have been left half-way: kafkajs must fetch it again, or what was sought.
@@ -141,12 +144,13 @@ export function createPartition(deps: PartitionDeps): Partition {
 
   /** Waits for a promise while the group is kept informed; ends early where the batch is no longer ours. */
   async function alive(promise: Promise<void>, payload: EachBatchPayload): Promise<void> {
-    let settled = false
-    const done = promise.finally(() => {
-      settled = true
-    })
-    while (!settled && !revoked && !deps.closing() && payload.isRunning()) {
-      await Promise.race([done, delay(deps.heartbeatIntervalMs, undefined, { ref: false })])
+    const over = new AbortController()
+    const done = promise.finally(() => over.abort())
+    while (!over.signal.aborted && !revoked && !deps.closing() && payload.isRunning()) {
+      const beat = delay(deps.heartbeatIntervalMs, undefined, { ref: false, signal: over.signal }).catch(
+        () => undefined
+      )
+      await Promise.race([done, beat])
       await payload.heartbeat()
     }
   }
