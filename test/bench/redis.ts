@@ -26,8 +26,10 @@ export function probeRedis(url: string): RedisProbe {
       return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0)
     },
     async covered(prefix) {
-      const offsets = await client.hvals(keysOf(prefix).fence)
-      return offsets.reduce((sum, offset) => sum + Number(offset) + 1, 0)
+      const fields = Object.entries(await client.hgetall(keysOf(prefix).fence))
+      // Not where a refill began, and what it is up to.
+      const fences = fields.filter(([name]) => !/^(floor|ceiling):/.test(name))
+      return fences.reduce((sum, [, offset]) => sum + Number(offset) + 1, 0)
     },
     async [Symbol.asyncDispose]() {
       client.disconnect()
