@@ -87,7 +87,7 @@ export function mendFetch(): void {
     const messages: Message[] = []
     // The last batch may be cut off, as `maxBytes` has it.
     for (let from = 0, end: number; from + HEAD_BYTES <= set.length; from = end) {
-      end = from + LENGTH_END + set.readInt32BE(from + AT.length)
+      end = from + LENGTH_END + set.readUInt32BE(from + AT.length)
       if (end > set.length) break
       const batch = set.subarray(from, end)
       const codec = lookupCodecByAttributes(batch.readInt16BE(AT.attributes))
