@@ -15,9 +15,6 @@ const MANIFEST = join(PEERS, 'package.json')
 const SPRING = join(PEERS, 'spring')
 const JAR = 'spring-relay.jar'
 
-export const startCeiling = (): Promise<Server> => startPeer('ceiling', ['ceiling.ts'])
-export const startPerClient = (): Promise<Server> => startPeer('ws.send', ['per-client.ts'])
-
 export async function startStompBroker(): Promise<Server> {
   const folder = await filled('bench-peers', [MANIFEST], async filling => {
     copyFileSync(MANIFEST, join(filling, 'package.json'))

@@ -15,6 +15,9 @@ export interface Server extends AsyncDisposable {
     send: string
     /** 1: it answers SUBSCRIBE with a RECEIPT. */
     receipts: 0 | 1
+    /** Set: messages are published in Redis there, to these channels, instead of sent to the server. */
+    redisPort?: number
+    publish?: string
   }
 }
 

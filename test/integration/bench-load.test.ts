@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
+import { startEdge } from '../bench/edges.ts'
 import { loadProgram } from '../bench/load.ts'
+import { driven } from '../bench/measure.ts'
 import { bodyOf, sentUs } from '../bench/records.ts'
+import { openWorld } from '../bench/world.ts'
 
 describe('the load generator of the bench', () => {
   /** What it finds in bytes that it reads in parts of every size. */
@@ -51,5 +54,17 @@ describe('the load generator of the bench', () => {
       left: 3,
       valid: false
     })
+  })
+
+  test('publishes what Baton takes for the messages of a relay, each following the one before', async () => {
+    await using world = openWorld(1, true)
+    await using edge = await startEdge(world)
+    const { messages, orderFaults } = await driven(world, edge, { rooms: 2, members: 3, window: 2 })
+    const { host, port } = edge.load
+    const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text()
+    const value = (name: string) => Number(new RegExp(`^baton_${name} (\\d+)$`, 'm').exec(metrics)?.[1])
+    assert.ok(value('delivery_latency_seconds_count') > messages)
+    assert.equal(value('heals_total'), 0)
+    assert.equal(orderFaults, 0)
   })
 })

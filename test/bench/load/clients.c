@@ -26,12 +26,15 @@ long subscription_of(const struct client *client, long room) {
   return first + (ahead < 0 ? ahead + settings.connections : ahead);
 }
 
+int is_publisher(const struct client *client) { return settings.redisPort && client->index >= settings.connections; }
+
 static void open_next(void) {
   struct client *client = &clients[opened];
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(settings.port)};
+  client->index = (int)opened++;
+  long port = is_publisher(client) ? settings.redisPort : settings.port;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
   int on = 1;
   inet_pton(AF_INET, settings.host, &address.sin_addr);
-  client->index = (int)opened++;
   client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   if (client->fd < 0) fail("socket: %s", strerror(errno));
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -106,6 +109,11 @@ static void take(struct client *client, const struct frame *frame) {
 static long consume(struct client *client, const char *bytes, long length) {
   long at = 0, size;
   struct frame frame;
+  if (is_publisher(client)) {
+    // How many subscribers had it; a complaint begins otherwise.
+    if (bytes[0] == '-') fail("Redis said: %.*s", (int)length, bytes);
+    return length;
+  }
   if (client->state == UPGRADING) {
     const char *end = memmem(bytes, length, "\r\n\r\n", 4);
     if (!end) return 0;
@@ -139,6 +147,7 @@ static int read_some(struct client *client) {
 }
 
 static void writable(struct client *client) {
+  if (client->state == CONNECTING && is_publisher(client)) become_live(client);
   if (client->state == CONNECTING) {
     char request[512];
     int length = snprintf(request, sizeof request,

@@ -2,8 +2,8 @@
 #include <stdint.h>
 
 struct settings {
-  const char *host, *path, *subscribe, *send, *id, *resume;
-  long port, rooms, members, connections, senders, window, active, bytes, burst, receipts, heartBeatMs;
+  const char *host, *path, *subscribe, *send, *publish, *id, *resume;
+  long port, redisPort, rooms, members, connections, senders, window, active, bytes, burst, receipts, heartBeatMs;
   long warmMs, ms, skip, expect, pid, limitMs;
 };
 extern struct settings settings;
@@ -40,6 +40,7 @@ void put_body(char *out, long room, long number, int64_t nowUs);
 
 // ---- clients.c: connections until they are live
 
+// A publisher is a connection to Redis, and LIVE once it is made.
 enum state { CONNECTING, UPGRADING, GREETING, SUBSCRIBING, LIVE };
 struct client {
   int fd, index, dirty;
@@ -62,6 +63,7 @@ struct mode {
 extern const struct mode drive, listening, churn, sending;
 
 extern struct client *clients;
+int is_publisher(const struct client *client);
 extern int64_t nowUs, beganUs;
 extern int done;
 
@@ -75,7 +77,7 @@ long subscription_of(const struct client *client, long room);
 // Opcode 0: the bytes are no WebSocket message.
 void queue(struct client *client, const char *bytes, long length, int opcode);
 void send_frame(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// A SEND with a body of settings.bytes.
+// A SEND with a body of settings.bytes; of a publisher, a PUBLISH of the same message in an envelope.
 void send_message(struct client *client, const char *receipt, long room, long number);
 void subscribe(struct client *client, long subscription, const char *more);
 const char *id_of(long subscription);

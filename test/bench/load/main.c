@@ -9,7 +9,7 @@
 // The result is one line of JSON; "live" on standard error says that all clients are subscribed.
 
 struct settings settings = {
-    .host = "127.0.0.1", .path = "/ws", .subscribe = "/topic/r{}", .send = "/topic/r{}", .id = "shared", .resume = "",
+    .host = "127.0.0.1", .path = "/ws", .subscribe = "/topic/r{}", .send = "/topic/r{}", .publish = "r{}", .id = "shared", .resume = "",
     .rooms = 1, .members = 1, .window = 1, .bytes = 200, .burst = 200, .receipts = 1, .warmMs = 500, .ms = 2000,
     .limitMs = 120000};
 
@@ -19,7 +19,8 @@ static const struct {
   const char **text;
 } names[] = {
     {"host", 0, &settings.host}, {"path", 0, &settings.path}, {"subscribe", 0, &settings.subscribe},
-    {"send", 0, &settings.send}, // shared or unique; a file with a message-id for each room, to resume after.
+    {"send", 0, &settings.send}, // With a port of Redis, messages are published there, to these channels, instead of sent.
+    {"publish", 0, &settings.publish}, {"redisPort", &settings.redisPort, 0}, // shared or unique; a file with a message-id for each room, to resume after.
     {"id", 0, &settings.id}, {"resume", 0, &settings.resume},
     {"port", &settings.port, 0},
     // Rooms, members of each, and the connections that all these subscriptions are dealt to (default: one each).

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 // What clients send. It is gathered until the end of a turn, then written at once.
 
@@ -55,7 +56,27 @@ void send_frame(struct client *client, const char *format, ...) {
   queue(client, frame, length == 1 ? 1 : length + 1, TEXT);
 }
 
+// As Baton's relay publishes it (src/message.ts), number `number` of its channel and of its source.
+static void publish_message(struct client *client, long room, long number) {
+  static const char SOURCE[] = "bench/rooms/0~1";
+  char headers[128], line[256], command[FRAME_BYTES];
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  const char *channel = destination(settings.publish, room);
+  int headersLength =
+      snprintf(headers, sizeof headers, "content-type:application/json\ncontent-length:%ld\n", settings.bytes);
+  int lineLength = snprintf(line, sizeof line, "B1 bench %ld %s %ld %ld - %d\n", number, SOURCE, number,
+                            now.tv_sec * 1000 + now.tv_nsec / 1000000, headersLength);
+  int head = snprintf(command, sizeof command, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%ld\r\n%s%s\n", strlen(channel), channel,
+                      lineLength + headersLength + 1 + settings.bytes, line, headers);
+  if (head + settings.bytes + 2 > FRAME_BYTES) fail("a body of %ld bytes is too long", settings.bytes);
+  put_body(command + head, room, number, nowUs);
+  memcpy(command + head + settings.bytes, "\r\n", 2);
+  queue(client, command, head + settings.bytes + 2, 0);
+}
+
 void send_message(struct client *client, const char *receipt, long room, long number) {
+  if (is_publisher(client)) return publish_message(client, room, number);
   char frame[FRAME_BYTES];
   int head = snprintf(frame, sizeof frame, "SEND\ndestination:%s\ncontent-type:application/json\ncontent-length:%ld\n%s\n",
                       destination(settings.send, room), settings.bytes, receipt);

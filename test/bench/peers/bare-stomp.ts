@@ -1,28 +1,43 @@
 import type { AddressInfo } from 'node:net'
+import { Redis } from 'ioredis'
 import { type WebSocket, WebSocketServer } from 'ws'
 
-// As little of STOMP as the load generator needs, on a bare `ws` server: what a peer then does with a SEND is its own.
+// As little of STOMP and of Baton's envelope as the load generator needs, on a bare `ws` server that gets its messages as an
+// edge does: from Redis. What a peer then does with a message is its own. Arguments: URL of Redis, the beginning of channels.
 
 export interface Room {
-  destination: string
+  /** What stands before the content in a MESSAGE; as long as Baton's. */
+  head: Buffer
   subscribers: WebSocket[]
 }
 
-const DESTINATION = /\ndestination:([^\n]*)\n/
+const [url = '', prefix = ''] = process.argv.slice(2)
+const DESTINATION = /\ndestination:\/topic\/([^\n]*)\n/
 const RECEIPT = /\nreceipt:([^\n]*)\n/
+const LF = 10
 
-/** Serves on a free port and prints its URL. @param sent a SEND came for the room, with this body. */
-export function serveBareStomp(sent: (room: Room, body: Buffer) => void): void {
+/**
+ * Serves on a free port and prints its URL.
+ * @param published to the room: the end of a MESSAGE without its NUL, from the first header that the sender gave it.
+ */
+export function serveBareStomp(published: (room: Room, content: Buffer) => void): void {
   const rooms = new Map<string, Room>()
+  const redis = new Redis(url)
+  redis.on('messageBuffer', (channel: Buffer, envelope: Buffer) => {
+    const room = rooms.get(channel.toString())
+    if (room) published(room, envelope.subarray(envelope.indexOf(LF) + 1))
+  })
 
-  function roomOf(frame: string): Room {
-    const destination = DESTINATION.exec(frame)?.[1] ?? ''
-    let room = rooms.get(destination)
+  async function enter(name: string, ws: WebSocket): Promise<void> {
+    let room = rooms.get(prefix + name)
     if (!room) {
-      room = { destination, subscribers: [] }
-      rooms.set(destination, room)
+      room = { head: headOf(name), subscribers: [] }
+      rooms.set(prefix + name, room)
     }
-    return room
+    const { subscribers } = room
+    subscribers.push(ws)
+    ws.on('close', () => subscribers.splice(subscribers.indexOf(ws), 1))
+    await redis.subscribe(prefix + name)
   }
 
   const server = new WebSocketServer({
@@ -32,16 +47,11 @@ export function serveBareStomp(sent: (room: Room, body: Buffer) => void): void {
     handleProtocols: () => 'v12.stomp'
   })
   server.on('connection', ws => {
-    ws.on('message', message => {
-      const frame = message as Buffer
-      const bodyStart = frame.indexOf('\n\n') + 2
-      const head = frame.toString('latin1', 0, bodyStart)
-      if (head.startsWith('SEND')) return sent(roomOf(head), frame.subarray(bodyStart, -1))
-      if (head.startsWith('CONNECT')) return ws.send('CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0')
+    ws.on('message', async message => {
+      const head = message.toString()
+      if (head.startsWith('CONNECT')) ws.send('CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0')
       if (!head.startsWith('SUBSCRIBE')) return
-      const room = roomOf(head)
-      room.subscribers.push(ws)
-      ws.on('close', () => room.subscribers.splice(room.subscribers.indexOf(ws), 1))
+      await enter(DESTINATION.exec(head)?.[1] ?? '', ws)
       const receipt = RECEIPT.exec(head)?.[1]
       if (receipt) ws.send(`RECEIPT\nreceipt-id:${receipt}\n\n\0`)
     })
@@ -49,10 +59,8 @@ export function serveBareStomp(sent: (room: Room, body: Buffer) => void): void {
   server.on('listening', () => console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`))
 }
 
-/** What stands before the body of a MESSAGE; as long as Baton's. */
-export function headOf({ destination }: Room, body: Buffer): Buffer {
-  const id = 'message-id:0000000000.000000.o0000000000000'
+function headOf(name: string): Buffer {
   return Buffer.from(
-    `MESSAGE\nsubscription:s000000\n${id}\ndestination:${destination}\ncontent-length:${body.length}\n\n`
+    `MESSAGE\nsubscription:s000000\nmessage-id:bench.000000.o00000000000000\ndestination:/topic/${name}\n`
   )
 }

@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net'
 import { messageHeaderLength, writeMessageHeader } from '../../../src/stomp/transport.ts'
-import { headOf, type Room, serveBareStomp } from './bare-stomp.ts'
+import { type Room, serveBareStomp } from './bare-stomp.ts'
 
 // The ceiling of a fan-out in Node: for each room and tick one buffer of whole WebSocket messages, written to every socket
-// as it is. It knows no sessions, no subscription ids, no log, no bounds.
+// as it is. It knows no sessions, no subscription ids, no positions, no log, no bounds.
 
 const TEXT = 1
 const NUL = Buffer.alloc(1)
 const queues = new Map<Room, Buffer[]>()
 
-serveBareStomp((room, body) => {
-  const head = headOf(room, body)
-  const length = head.length + body.length + 1
+serveBareStomp((room, content) => {
+  const { head } = room
+  const length = head.length + content.length + 1
   const header = Buffer.alloc(messageHeaderLength(length))
   writeMessageHeader(header, 0, TEXT, length)
-  const parts = [header, head, body, NUL]
+  const parts = [header, head, content, NUL]
   const queue = queues.get(room)
   if (queue) queue.push(...parts)
   else queues.set(room, parts)

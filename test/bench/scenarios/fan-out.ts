@@ -1,9 +1,9 @@
+import { startCeiling, startEdge, startPerClient } from '../edges.ts'
 import { driven, interleave } from '../measure.ts'
-import { startCeiling, startPerClient, startSpring, startStompBroker } from '../peers.ts'
-import { startBatonServer } from '../servers.ts'
+import { startSpring, startStompBroker } from '../peers.ts'
 import type { Scenario } from '../world.ts'
 
-// The message's way from a SEND to its subscribers in one process, without Kafka and Redis.
+// An edge's work: a message's way from Redis to its subscribers. The brokers that know no Redis get it by SEND.
 
 /** Contenders whose subscribers share a buffer, if their ids let them. */
 const SHARING = ['Baton', 'ceiling']
@@ -24,8 +24,8 @@ export const fanOutScenarios: Scenario[] = Object.entries(SHAPES).map(([name, [r
   async run(world) {
     await using stack = new AsyncDisposableStack()
     const contenders = []
-    for (const start of [startBatonServer, startCeiling, startPerClient, startStompBroker, () => startSpring(world)]) {
-      const server = await start()
+    for (const start of [startEdge, startCeiling, startPerClient, startStompBroker, startSpring]) {
+      const server = await start(world)
       if (!server) continue
       contenders.push(stack.use(server))
       await driven(world, server, { rooms, members, window: 32, warmMs: world.size(WARM_UP_MS) })

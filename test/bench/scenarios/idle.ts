@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { startCeiling, startEdge } from '../edges.ts'
 import { cpuMs, interleave, listening, residentKib, untilQuiet } from '../measure.ts'
-import { startCeiling } from '../peers.ts'
-import { startBatonServer } from '../servers.ts'
 import type { Scenario } from '../world.ts'
 
 const CONNECTIONS = 5000
@@ -18,8 +17,8 @@ export const idleScenario: Scenario = {
   async run(world) {
     const watchMs = world.size(WATCH_MS)
     const works = [world.size(CONNECTIONS)]
-    await interleave(world.rounds, works, [startBatonServer, startCeiling], async (start, connections) => {
-      await using server = await start()
+    await interleave(world.rounds, works, [startEdge, startCeiling], async (start, connections) => {
+      await using server = await start(world)
       const listen = (rooms: number) => listening(server, { rooms, members: MEMBERS, heartBeatMs: HEART_BEAT_MS })
       await (await listen(WARM_UP / MEMBERS)).stop()
       await untilQuiet(server.pid)

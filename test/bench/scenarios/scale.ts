@@ -1,5 +1,5 @@
+import { startEdge } from '../edges.ts'
 import { driven, interleave } from '../measure.ts'
-import { startBatonServer } from '../servers.ts'
 import type { Scenario } from '../world.ts'
 import { DELIVERIES } from './fan-out.ts'
 
@@ -14,7 +14,7 @@ export const scaleScenario: Scenario = {
   name: 'scale',
   about: 'Cost of a delivery with 10 to 10,000 rooms on 1,000 connections, and with 100 to 5,000 connections.',
   async run(world) {
-    await using baton = await startBatonServer()
+    await using baton = await startEdge(world)
     const works = [
       ...ROOMS.map(rooms => ({ work: `${rooms} rooms`, rooms, connections: 1000 })),
       ...CONNECTIONS.map(connections => ({
