@@ -4,6 +4,7 @@ import { type AckMode, type AckWindow, createAckWindow } from './ack-window.ts'
 import { type Context, type Handler, type Outcome, requireHeader } from './context.ts'
 import type { Member } from './fanout.ts'
 import type { Version } from './frame.ts'
+import { bytesOf } from './layout.ts'
 import { isTemporary, subscribeToReplies } from './reply.ts'
 
 /** Windows of subscriptions that were ended with messages unacknowledged: the newest are kept. */
@@ -109,5 +110,11 @@ function historyOf(value: string | undefined, { name, history: { size } }: Route
 }
 
 function memberOf(context: Context, version: Version, id: string | undefined, window: AckWindow | undefined): Member {
-  return { version, id, window, transport: context.transport, exceeded: () => context.slow('acks') }
+  return {
+    version,
+    id: id === undefined ? undefined : bytesOf(id, version),
+    window,
+    transport: context.transport,
+    exceeded: () => context.slow('acks')
+  }
 }

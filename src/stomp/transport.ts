@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 
@@ -22,8 +23,12 @@ export interface Transport {
   start(events: TransportEvents): void
   /** Sends one STOMP frame. */
   write(frame: Buffer): void
-  /** Sends whole frames, already wrapped for `framing`. @param flushed called when they left the send queue, or never will. */
-  writeFramed(bytes: Buffer, flushed?: () => void): void
+  /**
+   * Sends whole frames, already wrapped for `framing`.
+   * @param flushed called when they left the send queue, or never will.
+   * @returns whether the bytes are kept: they must not change any more.
+   */
+  writeFramed(bytes: Buffer, flushed?: () => void): boolean
   /** Bytes that wait for the client to read. */
   readonly queuedBytes: number
   /** Bytes ever written, queued ones included. */
@@ -45,6 +50,8 @@ export interface TransportOptions {
 const TEXT = 1
 const BINARY = 2
 const LINGER_MS = 5000
+/** `readyState` of `ws`. */
+const OPEN = 1
 
 /** The opcode of a WebSocket message that holds `bytes` (RFC 6455 §5.6: text must be UTF-8). */
 export function opcodeOf(bytes: Buffer): number {
@@ -74,115 +81,170 @@ export function writeMessageHeader(target: Buffer, at: number, opcode: number, p
 
 /** @param socket the one below `ws`. */
 export function createWebSocketTransport(ws: WebSocket, socket: Duplex, options: TransportOptions): Transport {
-  return createTransport('websocket', socket, options, {
-    isOpen: () => ws.readyState === ws.OPEN,
-    start({ data, closed }) {
-      ws.on('message', message => data(message as Buffer))
-      ws.on('close', closed)
-      // `ws` answers with the right close code by itself (1002, 1007, 1009).
-      ws.on('error', () => undefined)
-    },
-    pause: () => ws.pause(),
-    resume: () => ws.resume(),
-    close: (code, reason) => ws.close(code, reason),
-    cut: () => ws.terminate()
-  })
+  return new WebSocketTransport(ws, socket, options)
 }
 
 /** STOMP straight on a stream; a close code has no way to travel. */
 export function createDuplexTransport(duplex: Duplex, options: TransportOptions): Transport {
-  return createTransport('raw', duplex, options, {
-    isOpen: () => duplex.writable,
-    start({ data, closed }) {
-      duplex.on('data', data)
-      duplex.on('end', () => duplex.destroy())
-      duplex.on('close', closed)
-      duplex.on('error', () => undefined)
-    },
-    pause: () => duplex.pause(),
-    resume: () => duplex.resume(),
-    close: () => duplex.end(),
-    cut: () => duplex.destroy()
-  })
+  return new DuplexTransport(duplex, options)
 }
 
-interface Ends extends Pick<Transport, 'pause' | 'resume' | 'close'> {
-  isOpen(): boolean
-  start(events: Pick<TransportEvents, 'data' | 'closed'>): void
-  cut(): void
-}
+/**
+ * One socket. A class, since its fields lie together: through closures, a write to one of a thousand sockets reads so much more
+ * memory that it takes a tenth longer.
+ */
+abstract class SocketTransport {
+  abstract readonly framing: Framing
+  writtenBytes = 0
+  paused = false
+  protected readonly socket: Duplex
+  private readonly sendQueueBytes: number
+  /** What the kernel takes at once has left the queue after a write; another stream may hand the very bytes on. */
+  private readonly isKernels: boolean
+  private overflow: (() => void) | undefined
+  private linger: NodeJS.Timeout | undefined
 
-function createTransport(
-  framing: Framing,
-  socket: Duplex,
-  { sendQueueBytes }: TransportOptions,
-  ends: Ends
-): Transport {
-  let overflow: (() => void) | undefined
-  let writtenBytes = 0
-  let paused = false
-  let linger: NodeJS.Timeout | undefined
+  constructor(socket: Duplex, { sendQueueBytes }: TransportOptions) {
+    this.socket = socket
+    this.sendQueueBytes = sendQueueBytes
+    this.isKernels = socket instanceof Socket
+  }
 
-  function writeFramed(bytes: Buffer, flushed?: () => void): void {
-    if (overflow && socket.writableLength > sendQueueBytes) {
-      const tell = overflow
-      overflow = undefined
-      tell()
-      flushed?.()
-    } else if (ends.isOpen()) {
-      writtenBytes += bytes.length
+  protected abstract readonly isOpen: boolean
+  protected abstract listen(events: Pick<TransportEvents, 'data' | 'closed'>): void
+  protected abstract stopReading(): void
+  protected abstract readOn(): void
+  protected abstract end(code: number, reason: string): void
+  protected abstract cut(): void
+  abstract write(frame: Buffer): void
+
+  start({ data, closed, overflow }: TransportEvents): void {
+    this.overflow = overflow
+    this.listen({
+      data,
+      closed: () => {
+        clearTimeout(this.linger)
+        closed()
+      }
+    })
+  }
+
+  writeFramed(bytes: Buffer, flushed?: () => void): boolean {
+    const { socket, overflow } = this
+    if (overflow && socket.writableLength > this.sendQueueBytes) {
+      this.overflow = undefined
+      overflow()
+    } else if (this.isOpen) {
+      this.writtenBytes += bytes.length
       socket.write(bytes, flushed)
-    } else {
-      flushed?.()
+      return socket.writableLength > 0 || !this.isKernels
     }
+    flushed?.()
+    return false
   }
 
-  function resume(): void {
-    paused = false
-    ends.resume()
+  get queuedBytes(): number {
+    return this.socket.writableLength
   }
 
-  return {
-    framing,
-    start({ data, closed, overflow: onOverflow }) {
-      overflow = onOverflow
-      ends.start({
-        data,
-        closed() {
-          clearTimeout(linger)
-          closed()
-        }
-      })
-    },
-    write(frame) {
-      if (framing === 'raw') return writeFramed(frame)
-      const bytes = Buffer.allocUnsafe(messageHeaderLength(frame.length) + frame.length)
-      frame.copy(bytes, writeMessageHeader(bytes, 0, opcodeOf(frame), frame.length))
-      writeFramed(bytes)
-    },
-    writeFramed,
-    get queuedBytes() {
-      return socket.writableLength
-    },
-    get writtenBytes() {
-      return writtenBytes
-    },
-    get halfFull() {
-      return socket.writableLength > sendQueueBytes / 2
-    },
-    get paused() {
-      return paused
-    },
-    pause() {
-      paused = true
-      ends.pause()
-    },
-    resume,
-    close(code, reason) {
-      // Else the client's own close frame would never be read.
-      resume()
-      ends.close(code, reason)
-      linger ??= setTimeout(() => ends.cut(), LINGER_MS)
-    }
+  get halfFull(): boolean {
+    return this.socket.writableLength > this.sendQueueBytes / 2
+  }
+
+  pause(): void {
+    this.paused = true
+    this.stopReading()
+  }
+
+  resume(): void {
+    this.paused = false
+    this.readOn()
+  }
+
+  close(code: number, reason: string): void {
+    // Else the client's own close frame would never be read.
+    this.resume()
+    this.end(code, reason)
+    this.linger ??= setTimeout(() => this.cut(), LINGER_MS)
   }
 }
+
+class WebSocketTransport extends SocketTransport implements Transport {
+  readonly framing = 'websocket'
+  private readonly ws: WebSocket
+
+  constructor(ws: WebSocket, socket: Duplex, options: TransportOptions) {
+    super(socket, options)
+    this.ws = ws
+  }
+
+  protected get isOpen(): boolean {
+    return this.ws.readyState === OPEN
+  }
+
+  protected listen({ data, closed }: Pick<TransportEvents, 'data' | 'closed'>): void {
+    this.ws.on('message', message => data(message as Buffer))
+    this.ws.on('close', closed)
+    // `ws` answers with the right close code by itself (1002, 1007, 1009).
+    this.ws.on('error', ignored)
+  }
+
+  write(frame: Buffer): void {
+    const bytes = Buffer.allocUnsafe(messageHeaderLength(frame.length) + frame.length)
+    frame.copy(bytes, writeMessageHeader(bytes, 0, opcodeOf(frame), frame.length))
+    this.writeFramed(bytes)
+  }
+
+  protected stopReading(): void {
+    this.ws.pause()
+  }
+
+  protected readOn(): void {
+    this.ws.resume()
+  }
+
+  protected end(code: number, reason: string): void {
+    this.ws.close(code, reason)
+  }
+
+  protected cut(): void {
+    this.ws.terminate()
+  }
+}
+
+class DuplexTransport extends SocketTransport implements Transport {
+  readonly framing = 'raw'
+
+  protected get isOpen(): boolean {
+    return this.socket.writable
+  }
+
+  protected listen({ data, closed }: Pick<TransportEvents, 'data' | 'closed'>): void {
+    this.socket.on('data', data)
+    this.socket.on('end', () => this.socket.destroy())
+    this.socket.on('close', closed)
+    this.socket.on('error', ignored)
+  }
+
+  write(frame: Buffer): void {
+    this.writeFramed(frame)
+  }
+
+  protected stopReading(): void {
+    this.socket.pause()
+  }
+
+  protected readOn(): void {
+    this.socket.resume()
+  }
+
+  protected end(): void {
+    this.socket.end()
+  }
+
+  protected cut(): void {
+    this.socket.destroy()
+  }
+}
+
+function ignored(): void {}

@@ -5,20 +5,22 @@ import { createMetrics } from '../../../src/metrics.ts'
 import { createAckWindow } from '../../../src/stomp/ack-window.ts'
 import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
 import type { Version } from '../../../src/stomp/frame.ts'
+import { bytesOf } from '../../../src/stomp/layout.ts'
 import type { Framing, Transport } from '../../../src/stomp/transport.ts'
 import { waitFor } from '../../support/wait.ts'
 import { delivery } from './serve.ts'
 
-/** A transport that keeps what is written to it. */
-function recorder(framing: Framing = 'raw') {
+/** A transport that keeps what is written to it, or, as a socket that takes all at once, a copy. */
+function recorder(framing: Framing = 'raw', keeps = true) {
   const writes: Buffer[] = []
   const flushes: (() => void)[] = []
   const transport = {
     framing,
     halfFull: false,
     writeFramed(bytes: Buffer, flushed?: () => void) {
-      writes.push(bytes)
+      writes.push(keeps ? bytes : Buffer.from(bytes))
       if (flushed) flushes.push(flushed)
+      return keeps
     }
   }
   return {
@@ -34,14 +36,15 @@ interface MemberOptions {
   framing?: Framing
   id?: string | undefined
   window?: number
+  keeps?: boolean
 }
 
-function member({ version = '1.2', framing, window, ...rest }: MemberOptions = {}) {
-  const recorded = recorder(framing)
+function member({ version = '1.2', framing, window, keeps, ...rest }: MemberOptions = {}) {
+  const recorded = recorder(framing, keeps)
   const exceeded: number[] = []
   const made: Member = {
     version,
-    id: 'id' in rest ? rest.id : 'sub-0',
+    id: 'id' in rest ? rest.id && bytesOf(rest.id, version) : 'sub-0',
     transport: recorded.transport,
     window: window === undefined ? undefined : createAckWindow('client', window),
     exceeded: () => void exceeded.push(1)
@@ -94,6 +97,18 @@ describe('the fan-out', () => {
     for (const one of [c, d, e]) assert.notEqual(one.writes[0], a.writes[0])
     assert.equal(c.text(), frame('1', 'hello', { subscription: 'subscription:x\n' }))
     assert.equal(d.text(), a.text())
+  })
+
+  test('members with ids of their own get their own frames, whatever sockets before them still hold', async () => {
+    const { audience: room } = audience()
+    const members = [false, true, true, false, true, false, false].map((keeps, i) => member({ id: `s-${i}`, keeps }))
+    for (const one of members) room.add(one.member)
+    for (const id of ['1', '2']) room.push(delivery(id, 'hello'))
+    await nextTurn()
+    for (const [i, one] of members.entries()) {
+      const subscription = `subscription:s-${i}\n`
+      assert.equal(one.text(), frame('1', 'hello', { subscription }) + frame('2', 'hello', { subscription }))
+    }
   })
 
   test('a member gets nothing from before it was added and all from before it was removed', async () => {

@@ -112,6 +112,26 @@ describe('the WebSocket transport', () => {
     await new Promise<void>(flushed => transport.writeFramed(Buffer.from([0x81, 0]), flushed))
   })
 
+  test('bytes that the kernel took whole may change, those that wait may not', async () => {
+    const { ws, transport, received } = await connect(1e9)
+    const messages: Buffer[] = []
+    const bytes = Buffer.from([0x82, 126, 0x10, 0, ...Buffer.alloc(4096)])
+    ws.pause()
+    let isKept = false
+    for (; !isKept && messages.length < 10_000; messages.push(Buffer.from(bytes.subarray(4)))) {
+      bytes.fill(messages.length % 251, 4)
+      isKept = transport.writeFramed(bytes)
+    }
+    assert.ok(isKept)
+    assert.ok(messages.length > 1)
+    ws.resume()
+    await waitFor(() => received.length === messages.length, { what: 'all messages' })
+    assert.deepEqual(
+      received.map(({ data }) => data),
+      messages
+    )
+  })
+
   test('a paused socket is not read', async () => {
     const { ws, transport, data } = await connect()
     transport.pause()
@@ -148,6 +168,7 @@ test('message headers are as RFC 6455 writes them, at every length', () => {
 test('on a plain stream frames are written as they are', async () => {
   const { transport, client } = stompPair()
   transport.start({ data() {}, closed() {}, overflow() {} })
+  assert.ok(transport.writeFramed(Buffer.from('\n')), 'the other end holds the very bytes')
   transport.write(Buffer.from('RECEIPT\nreceipt-id:1\n\n\0'))
   assert.deepEqual((await client.expect('RECEIPT')).headers, { 'receipt-id': '1' })
   transport.close(1000, 'bye')
