@@ -1,7 +1,7 @@
+import { encodeMessageId } from './message/id.ts'
 import {
   type Coordinate,
   type Coverage,
-  encodeMessageId,
   isBeyond,
   type Message,
   type Position,

@@ -1,14 +1,5 @@
-import {
-  type Coordinate,
-  type Coverage,
-  type Gap,
-  isBeyond,
-  type Message,
-  type Position,
-  type ResumePoint,
-  sourceTag,
-  topicOf
-} from './message.ts'
+import { type ResumePoint, sourceTag } from './message/id.ts'
+import { type Coordinate, type Coverage, type Gap, isBeyond, type Message, type Position, topicOf } from './message.ts'
 import type { Head, Snapshot } from './ports.ts'
 
 // What a log can show to be complete. Where it cannot, the hole is told: unknown is said, never guessed (I7).

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
-import { type ResumePoint, sourceTag, topicOf, type Vector } from './message.ts'
+import { type ResumePoint, sourceTag } from './message/id.ts'
+import { topicOf, type Vector } from './message.ts'
 import type { Snapshot } from './ports.ts'
 import { isAt, unfilled } from './proof.ts'
 

@@ -1,19 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
-import {
-  type Delivery,
-  encodeMessageId,
-  followsLoss,
-  type Gap,
-  isBeyond,
-  type Message,
-  parseMessageId,
-  type ResumePoint,
-  raise,
-  sourceTag,
-  type Vector
-} from './message.ts'
+import { encodeMessageId, parseMessageId, type ResumePoint, sourceTag } from './message/id.ts'
+import { type Delivery, followsLoss, type Gap, isBeyond, type Message, raise, type Vector } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Snapshot } from './ports.ts'
 import { addGap, isAt, isBelowFloor, isWhole, missingFor, partitionOf, reaches } from './proof.ts'

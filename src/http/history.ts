@@ -4,17 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { Auth } from '../auth.ts'
 import { BatonError } from '../errors.ts'
-import {
-  bodyOf,
-  type Coordinate,
-  encodeMessageId,
-  type Message,
-  type Position,
-  parseMessageId,
-  type ResumePoint,
-  sourceTag,
-  topicOf
-} from '../message.ts'
+import { encodeMessageId, parseMessageId, type ResumePoint, sourceTag } from '../message/id.ts'
+import { bodyOf, type Coordinate, type Message, type Position, topicOf } from '../message.ts'
 import type { ChannelLog, Head } from '../ports.ts'
 import type { Routes } from '../routes.ts'
 import { answers } from './problem.ts'

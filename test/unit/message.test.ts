@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { encodeMessageId, MESSAGE_ID_SOURCES, parseMessageId, sourceTag } from '../../src/message/id.ts'
 import {
   bodyOf,
   decodeMessage,
   type Entry,
   encodeEntry,
-  encodeMessageId,
   envelopeHead,
-  MESSAGE_ID_SOURCES,
   type Position,
-  parseMessageId,
-  sourceTag,
   topicOf
 } from '../../src/message.ts'
 

@@ -1,16 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import {
-  type Coordinate,
-  decodeMessage,
-  encodeEntry,
-  encodeMessageId,
-  envelopeHead,
-  type Gap,
-  type Message,
-  parseMessageId,
-  type ResumePoint
-} from '../../src/message.ts'
+import { encodeMessageId, parseMessageId, type ResumePoint } from '../../src/message/id.ts'
+import { type Coordinate, decodeMessage, encodeEntry, envelopeHead, type Gap, type Message } from '../../src/message.ts'
 import type { Head, Snapshot } from '../../src/ports.ts'
 import { addGap, isBelowFloor, missingFor, missingSince, sameHead, unfilled } from '../../src/proof.ts'
 

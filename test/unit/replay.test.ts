@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createChannel } from '../../src/channel.ts'
 import type { BatonError } from '../../src/errors.ts'
-import { encodeMessageId } from '../../src/message.ts'
+import { encodeMessageId } from '../../src/message/id.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { replayInto } from '../../src/replay.ts'
 import {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { BatonError } from '../../../src/errors.ts'
 import type { Subscribed } from '../../../src/hub.ts'
+import { parseMessageId, type ResumePoint, sourceTag } from '../../../src/message/id.ts'
 import {
   bodyOf,
   type Coordinate,
@@ -8,10 +9,7 @@ import {
   followsLoss,
   type Gap,
   isBeyond,
-  parseMessageId,
-  type ResumePoint,
   raise,
-  sourceTag,
   type Vector
 } from '../../../src/message.ts'
 import type { Snapshot } from '../../../src/ports.ts'

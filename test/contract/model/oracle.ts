@@ -1,4 +1,5 @@
-import { type Coordinate, isBeyond, type ResumePoint, sourceTag } from '../../../src/message.ts'
+import { type ResumePoint, sourceTag } from '../../../src/message/id.ts'
+import { type Coordinate, isBeyond } from '../../../src/message.ts'
 import type { Client, Event } from './client.ts'
 import type { Write } from './tap.ts'
 

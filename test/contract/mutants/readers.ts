@@ -96,7 +96,7 @@ export const READERS: Mutant[] = [
     name: 'sources-left-out-in-silence',
     invariant: 'I7',
     breaks: 'A message-id does not say that it leaves out sources.',
-    file: 'src/message.ts',
+    file: 'src/message/id.ts',
     find: 'return left > 0 || !complete ?',
     replace: 'return left > 99 ?',
     server: 'memory'

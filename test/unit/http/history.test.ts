@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { BatonError } from '../../../src/errors.ts'
 import { pageOf } from '../../../src/http/history.ts'
-import { encodeMessageId, parseMessageId } from '../../../src/message.ts'
+import { encodeMessageId, parseMessageId } from '../../../src/message/id.ts'
 import { aRoute, logged, logOf, openAuth, routesOf, serve } from './serve.ts'
 
 interface Page {
