@@ -87,8 +87,14 @@ export async function registerSockets(
           )
         }
       },
+      // From here on the response, and what listens for its socket's errors, would only keep the request for as long as the
+      // socket lives, a quarter of what an idle one takes.
+      async preHandler({ raw: { socket } }, { raw }) {
+        raw.detachSocket(socket)
+      },
       handler: () => undefined,
       wsHandler(ws, request) {
+        ws.removeAllListeners('error')
         accept(ws, request.raw.socket, { path, remoteAddress: request.ip, ...credentialsOf(request) })
       }
     })

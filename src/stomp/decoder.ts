@@ -127,7 +127,8 @@ export function createDecoder(limits: DecoderLimits): Decoder {
     rest = rest.subarray(part.length)
     if (rest.length === 0) return undefined
     if (rest[0] !== NUL) throw malformed('the octet after content-length octets of body must be NUL')
-    rest = rest.subarray(1)
+    // Even an empty part of a chunk would keep all of it.
+    rest = rest.length > 1 ? rest.subarray(1) : EMPTY
     const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
     open = undefined
     parts = []
