@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type BatonOptions, startBaton } from '../support/baton.ts'
+import { type BatonOptions, NODE_FLAGS, startBaton } from '../support/baton.ts'
 import { launch } from '../support/processes.ts'
 
 /** A contender that speaks STOMP over WebSocket. */
@@ -44,7 +44,8 @@ export async function startPeer(
   args: string[],
   { command = process.execPath, load = {} }: { command?: string; load?: Partial<Server['load']> } = {}
 ): Promise<Server> {
-  const peer = launch({ command, args, cwd: join(import.meta.dirname, 'peers') })
+  const flags = command === process.execPath ? NODE_FLAGS : []
+  const peer = launch({ command, args: [...flags, ...args], cwd: join(import.meta.dirname, 'peers') })
   try {
     const [, port] = await peer.match(/http:\/\/127\.0\.0\.1:(\d+)/, START_DEADLINE_MS)
     return {

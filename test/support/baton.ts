@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Exit, launch, temporaryFolder } from './processes.ts'
 import { waitFor } from './wait.ts'
@@ -36,6 +36,9 @@ export interface Baton extends AsyncDisposable {
 }
 
 const ROOT = join(import.meta.dirname, '../..')
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
+/** Of `node`, as `npm start` has them. */
+export const NODE_FLAGS = scripts.start.split(' ').filter(word => word.startsWith('--'))
 const ADDRESS = /http:\/\/(\[[\da-f:]+\]|[\w.-]+):(\d+)/
 const START_DEADLINE_MS = 30_000
 
@@ -45,7 +48,7 @@ export async function startBaton(options: BatonOptions = {}): Promise<Baton> {
   const file = configFile(options.config)
   const baton = launch({
     command: process.execPath,
-    args: ['src/main.ts', ...(file ? ['--config', file] : []), ...args],
+    args: [...NODE_FLAGS, 'src/main.ts', ...(file ? ['--config', file] : []), ...args],
     cwd: ROOT,
     env: { BATON_HTTP_PORT: `${wanted}`, ...env },
     ...(options.heard && { heard: options.heard })
