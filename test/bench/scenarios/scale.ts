@@ -1,4 +1,4 @@
-import { startEdge } from '../edges.ts'
+import { startCeiling, startEdge } from '../edges.ts'
 import { driven, interleave } from '../measure.ts'
 import type { Scenario } from '../world.ts'
 import { DELIVERIES } from './fan-out.ts'
@@ -15,6 +15,7 @@ export const scaleScenario: Scenario = {
   about: 'Cost of a delivery with 10 to 10,000 rooms on 1,000 connections, and with 100 to 5,000 connections.',
   async run(world) {
     await using baton = await startEdge(world)
+    await using ceiling = await startCeiling(world)
     const works = [
       ...ROOMS.map(rooms => ({ work: `${rooms} rooms`, rooms, connections: 1000 })),
       ...CONNECTIONS.map(connections => ({
@@ -23,8 +24,9 @@ export const scaleScenario: Scenario = {
         connections
       }))
     ]
-    await driven(world, baton, { rooms: 10, members: MEMBERS, warmMs: world.size(WARM_UP_MS) })
-    await interleave(world.rounds, works, [baton], async (server, { work, rooms, connections }) => {
+    for (const server of [baton, ceiling])
+      await driven(world, server, { rooms: 10, members: MEMBERS, warmMs: world.size(WARM_UP_MS) })
+    await interleave(world.rounds, works, [baton, ceiling], async (server, { work, rooms, connections }) => {
       const shape = {
         rooms: world.size(rooms),
         members: MEMBERS,
