@@ -122,6 +122,7 @@ export class Client {
         (from === 0 && this.behindSince < this.joinedAt) ||
         since.some(event => 'excused' in event && event.excused) ||
         this.excusedBy(edge.evidence(this.channel))
+      this.judged = edge.evidence(this.channel).length
       this.events.push({ step: this.stepNow(), kind: 'receipt', gap, from, excused })
     } catch (error) {
       this.leave()
@@ -142,7 +143,8 @@ export class Client {
     // Of a topic made anew nobody may know whether the old one was consumed to its end; and an id may leave out that it was told.
     const follows = coordinate !== undefined && followsLoss(coordinate, kind === 'replay' ? new Map() : this.seen)
     const excused = isOfOthers || follows || this.excusedBy(evidence) || (before?.kind === 'receipt' && before.excused)
-    this.judged = evidence.length
+    // What it is replayed may tell what the channel decided before: a heal meanwhile.
+    if (kind === 'live') this.judged = evidence.length
     this.events.push({ step: this.stepNow(), kind, coordinate, body: bodyOf(message).toString(), gap, excused })
     this.last = id
     if (!coordinate) return
