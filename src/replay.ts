@@ -2,7 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Channel } from './channel.ts'
 import { BatonError } from './errors.ts'
 import { encodeMessageId, parseMessageId, type ResumePoint, sourceTag } from './message/id.ts'
-import { type Delivery, followsLoss, type Gap, isBeyond, type Message, raise, type Vector } from './message.ts'
+import {
+  type Delivery,
+  followsLoss,
+  type Gap,
+  isBeyond,
+  type Message,
+  type Position,
+  raise,
+  type Vector
+} from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { Snapshot } from './ports.ts'
 import { addGap, isAt, isBelowFloor, isWhole, missingFor, partitionOf, reaches } from './proof.ts'
@@ -55,7 +64,8 @@ export async function replayInto<Member>(
     await channel.audience.replay(member, replay.deliveries, signal)
     let latest = snapshot
     for (let waits = 0; ; ) {
-      const held = hold.deliveries.splice(0).filter(({ message }) => isFresh(message, replay.known))
+      const fresh = hold.deliveries.splice(0).filter(({ message }) => isFresh(message, replay.known))
+      const held = fresh.map(delivery => withoutFilled(delivery, latest.head.position))
       if (hold.overflowed) {
         // More came than may be held: the log has it, or shows that it has not.
         hold.overflowed = false
@@ -155,6 +165,15 @@ function collect(entries: Message[], known: Vector, fences: Vector, missing: Gap
   }
   for (const [source, offset] of fences) raise(known, source, offset)
   return { deliveries, known, gap }
+}
+
+/** What was read from the log up to `head` fills, or told, so much of the hole that a message tells which came meanwhile. */
+function withoutFilled({ gap, ...delivery }: Delivery, head: Position | undefined): Delivery {
+  const { position } = delivery.message
+  if (gap === undefined) return delivery
+  if (gap === 'unknown' || !position || position.epoch !== head?.epoch) return { ...delivery, gap }
+  const left = Math.min(gap, position.seq - 1 - head.seq)
+  return left > 0 ? { ...delivery, gap: left } : delivery
 }
 
 /** The last n of what people may read. */

@@ -573,6 +573,26 @@ describe('a replay', () => {
     assert.deepEqual([slow.bodies, slow.gaps, gap, resumed], [['3', '7', '8', '9'], [['7', 3]], 3, false])
   })
 
+  test('leaves nothing told that it has brought itself', async () => {
+    const { edge, write } = await setUp()
+    const there = await edge.read('a')
+    await write('a', numbers(1, 3))
+    edge.feed.deaf = true
+    await write('a', ['4'])
+    const slow = new Reader()
+    const ready = Promise.withResolvers<void>()
+    slow.ready = ready.promise
+    const subscribing = edge.subscribe(slow, 'a', { after: there.ids[1] as string })
+    await nextTurn()
+    await write('a', ['5', '6'], { logSize: 1 })
+    edge.feed.deaf = false
+    await write('a', ['7'], { logSize: 2 })
+    ready.resolve()
+    const { gap } = await subscribing
+    assert.deepEqual([slow.bodies, slow.gaps, gap], [['3', '4', '6', '7'], [['6', 1]], 1])
+    assert.deepEqual(there.gaps, [['6', 2]])
+  })
+
   test('from a log that is ahead of the bus goes live only when the bus has come so far', async () => {
     const it = await setUp()
     const { write, edge } = it
