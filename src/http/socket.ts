@@ -94,7 +94,8 @@ export async function registerSockets(
       },
       handler: () => undefined,
       wsHandler(ws, request) {
-        ws.removeAllListeners('error')
+        // `ws` closes with the right code by itself (1002, 1007, 1009).
+        ws.removeAllListeners('error').on('error', ignored)
         accept(ws, request.raw.socket, { path, remoteAddress: request.ip, ...credentialsOf(request) })
       }
     })
@@ -104,3 +105,5 @@ export async function registerSockets(
 function pathOf(url: string): string {
   return url.split('?', 1)[0] as string
 }
+
+function ignored(): void {}

@@ -132,8 +132,14 @@ test('two that run under one name write nothing by half and nothing twice, and s
     const records = topics.map(topic => record(topic, null, value, { partition: i % 4 }))
     return (i % 8 < 4 ? one : two).produce(records)
   })
-  await Promise.all(calls)
-  assert.deepEqual(await committedInBoth(client, topics), sent.toSorted())
+  const results = await Promise.allSettled(calls)
+  const committed = await committedInBoth(client, topics)
+  assert.equal(new Set(committed).size, committed.length)
+  // Kafka may answer a commit with an error of its own, when the other has just taken the name: then nobody knows.
+  for (const [i, result] of results.entries())
+    if (result.status === 'fulfilled') assert.ok(committed.includes(`${i}`), `${i} was acknowledged`)
+    else assert.ok(refusedWith('KAFKA_UNAVAILABLE')(result.reason))
+  assert.ok(results.filter(({ status }) => status === 'fulfilled').length > sent.length / 2)
   const said = one.logs + two.logs
   assert.match(said, new RegExp(`${options.instanceId}-\\d.*give each replica a name of its own`))
   assert.doesNotMatch(said, /Kafka is away/)
