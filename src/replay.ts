@@ -131,8 +131,10 @@ function resumeFrom<Member>(
   // An id that names not all its sources tells news by itself only where its entry is found, or the channel had none.
   const hadNone = !point.position && isWhole(snapshot)
   let news = entries
-  if (at >= 0 && !point.complete) news = entries.slice(at + 1)
-  else if (!point.complete && !hadNone) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
+  if (!point.complete) {
+    if (at >= 0) news = entries.slice(at + 1)
+    else if (!hadNone) news = entries.filter(({ coordinate }) => known.has(coordinate?.source ?? ''))
+  }
   return collect(news, known, fences, covered ? missing : 'unknown', point.complete)
 }
 

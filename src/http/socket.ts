@@ -49,11 +49,13 @@ export async function registerSockets(
   { paths, allowedOrigins, maxMessageBytes }: SocketOptions,
   { accept, draining, logger }: { accept: Accept; draining: () => boolean; logger: Logger }
 ): Promise<void> {
+  // `ws` closes with the right code by itself (1002, 1007, 1009).
+  const failed = (error: Error) => logger.debug({ err: error }, 'websocket failed')
   await app.register(websocket, {
     options: { perMessageDeflate: false, maxPayload: maxMessageBytes, handleProtocols: chooseProtocol },
-    // The plugin's own would terminate, and the close frame that ws has just sent (1002, 1007, 1009) could be lost.
+    // The plugin's own would terminate, and what was sent last could be lost.
     errorHandler: (error, ws) => {
-      logger.debug({ err: error }, 'websocket failed')
+      failed(error)
       ws.close(1011)
     },
     // The plugin's own closes every client at once; by now the sessions were closed one by one, and these are the rest.
@@ -94,8 +96,7 @@ export async function registerSockets(
       },
       handler: () => undefined,
       wsHandler(ws, request) {
-        // `ws` closes with the right code by itself (1002, 1007, 1009).
-        ws.removeAllListeners('error').on('error', ignored)
+        ws.removeAllListeners('error').on('error', failed)
         accept(ws, request.raw.socket, { path, remoteAddress: request.ip, ...credentialsOf(request) })
       }
     })
@@ -105,5 +106,3 @@ export async function registerSockets(
 function pathOf(url: string): string {
   return url.split('?', 1)[0] as string
 }
-
-function ignored(): void {}

@@ -7,8 +7,7 @@ import { bytesOf, type Kind, layOut, stamp } from './layout.ts'
 import type { Transport } from './transport.ts'
 
 // The tick queue belongs to the channel, not to the socket: what comes in one tick reaches a socket in one write. Members
-// whose MESSAGE frames are the same to the last byte make a shape and share one buffer; shapes that differ by their ids only
-// make a family, which is laid out once.
+// whose MESSAGE frames differ by the bytes of their ids only make a family: it is laid out once, and shares one buffer.
 
 /** One live subscription as the fan-out sees it. */
 export interface Member {
