@@ -3,8 +3,10 @@ import type { Append, KafkaRecord } from './ports.ts'
 // A batch is appended in chunks, one after the other (I2). While Redis takes one the next is routed, so a single hot partition
 // keeps both busy.
 
-/** Records of one append (I2). */
-const CHUNK_RECORDS = 100
+/** Records of one append (I2). With 100, the relay takes a fifth more for a record, and its clients get half as many in a write. */
+const CHUNK_RECORDS = 400
+/** Channels of one append, but for those of its last record: Redis does nothing else meanwhile, and spends most of it on them. */
+const CHUNK_CHANNELS = 200
 
 export interface ChunkSteps {
   /** True: nothing more is begun. */
@@ -19,27 +21,38 @@ export interface ChunkSteps {
 export async function takeInChunks(records: KafkaRecord[], steps: ChunkSteps): Promise<void> {
   let writing = Promise.resolve(true)
   try {
-    for (let from = 0; from < records.length; from += CHUNK_RECORDS) {
+    for (let from = 0; from < records.length; ) {
       if (steps.isOver()) return
-      const chunk = records.slice(from, from + CHUNK_RECORDS)
-      const appends = await routeAll(chunk, steps)
+      const { to, appends } = await routeChunk(records, from, steps)
       if (!(await writing) || !appends) return
-      writing = steps.write(chunk, appends)
+      writing = steps.write(records.slice(from, to), appends)
       // Heard of where it is waited for.
       writing.catch(() => undefined)
+      from = to
     }
   } finally {
     await writing
   }
 }
 
-async function routeAll(records: KafkaRecord[], { route }: ChunkSteps): Promise<Append[] | undefined> {
+/** The chunk that begins at `from` ends before `to`. */
+async function routeChunk(
+  records: KafkaRecord[],
+  from: number,
+  { route }: ChunkSteps
+): Promise<{ to: number; appends?: Append[] }> {
   const appends: Append[] = []
-  for (const record of records) {
-    const routed = route(record)
+  const channels = new Set<string>()
+  const most = Math.min(records.length, from + CHUNK_RECORDS)
+  let to = from
+  while (to < most && channels.size < CHUNK_CHANNELS) {
+    const routed = route(records[to++] as KafkaRecord)
     const settled = Array.isArray(routed) ? routed : await routed
-    if (!settled) return undefined
-    for (const each of settled) appends.push(each)
+    if (!settled) return { to }
+    for (const append of settled) {
+      appends.push(append)
+      channels.add(append.channel)
+    }
   }
-  return appends
+  return { to, appends }
 }
