@@ -352,9 +352,9 @@ describe('the incarnation', () => {
 })
 
 describe('a batch', () => {
-  test('is appended in chunks of a hundred, which cover what is left out, but not what follows the last record', async () => {
-    const partition = createPartition(250, { offset: 0, metadata: ADOPTED })
-    for (const offset of [98, 99, 100, 249]) Object.assign(partition.records[offset] as KafkaRecord, { key: null })
+  test('is appended in chunks of four hundred, which cover what is left out, but not what follows the last record', async () => {
+    const partition = createPartition(1000, { offset: 0, metadata: ADOPTED })
+    for (const offset of [398, 399, 400, 999]) Object.assign(partition.records[offset] as KafkaRecord, { key: null })
     const server = createServer()
     await createWriter(server)('b', [])
     const { owner, metrics } = await setUp({ server, partition })
@@ -363,20 +363,20 @@ describe('a batch', () => {
       heartbeats++
     }
     const beat = beatOf(partition, { heartbeat })
-    await owner.batch({ records: partition.records, highWatermark: 260, lastOffset: 255 }, beat)
-    assert.deepEqual(partition.calls, ['append to 99', 'append to 199', 'append to 249'])
+    await owner.batch({ records: partition.records, highWatermark: 1010, lastOffset: 1005 }, beat)
+    assert.deepEqual(partition.calls, ['append to 399', 'append to 799', 'append to 999'])
     assert.deepEqual(
       server.chunks.slice(1).map(({ expect, appends }) => [expect, appends.length]),
       [
-        [-1, 98],
-        [99, 99],
-        [199, 49]
+        [-1, 398],
+        [399, 399],
+        [799, 199]
       ]
     )
     assert.equal(heartbeats, 3)
-    assert.deepEqual(owner.committable(), { offset: 250, metadata: ADOPTED })
-    assert.equal(await countOf(metrics.records), 250)
-    assert.equal(await countOf(metrics.appended), 246)
+    assert.deepEqual(owner.committable(), { offset: 1000, metadata: ADOPTED })
+    assert.equal(await countOf(metrics.records), 1000)
+    assert.equal(await countOf(metrics.appended), 996)
   })
 
   test('moves what may be committed, until it is committed', async () => {
@@ -394,19 +394,19 @@ describe('a batch', () => {
   })
 
   test('that is stale ends between two chunks, and what was appended counts', async () => {
-    const partition = createPartition(300)
+    const partition = createPartition(1200)
     const { owner, bodies } = await setUp({ partition })
     let stale = false
     const heartbeat = async () => {
       stale = true
     }
-    await fetch(owner, partition, 300, { heartbeat, stale: () => stale })
-    assert.deepEqual(await bodies(), numbers(0, 100))
-    assert.equal(owner.committable()?.offset, 100)
+    await fetch(owner, partition, 1200, { heartbeat, stale: () => stale })
+    assert.deepEqual(await bodies(), numbers(0, 400))
+    assert.equal(owner.committable()?.offset, 400)
   })
 
   test('is held while Redis is away, with the group kept alive, and goes on with the same chunk', async () => {
-    const partition = createPartition(150)
+    const partition = createPartition(600)
     const { server, owner, bodies } = await setUp({ partition })
     const { append } = server.log
     const tried: unknown[] = []
@@ -418,15 +418,15 @@ describe('a batch', () => {
       return append(chunk)
     }
     let heartbeats = 0
-    await fetch(owner, partition, 150, {
+    await fetch(owner, partition, 600, {
       async heartbeat() {
         heartbeats++
-        if (tried.length < 4) assert.equal(owner.committable()?.offset, 100)
+        if (tried.length < 4) assert.equal(owner.committable()?.offset, 400)
       }
     })
     assert.deepEqual([tried.length, heartbeats], [4, 4])
     assert.equal(new Set(tried).size, 2)
-    assert.deepEqual(await bodies(), numbers(0, 150))
+    assert.deepEqual(await bodies(), numbers(0, 600))
   })
 
   test('is held while Kafka does not take what is due to the dead letters, each record routed once', async () => {
