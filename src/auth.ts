@@ -81,7 +81,8 @@ function isAllowed(condition: Condition, { claims, guest }: Principal, names: Na
   if (condition === 'authenticated') return !guest
   if (condition === 'nobody' || guest) return false
   return Object.entries(condition).every(([name, wanted]) => {
-    const held = [field(claims, name)].flat().map(scalarText)
+    // The name of a claim may be a URL, dots and all (OpenID Connect Core §5.1.2).
+    const held = [Object.hasOwn(claims, name) ? claims[name] : field(claims, name)].flat().map(scalarText)
     return [wanted].flat().some(value => {
       const text = valueText(value, names)
       return text !== undefined && held.includes(text)

@@ -4,9 +4,8 @@ import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, test } from 'node:test'
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose'
-import { type Auth, type Credentials, createAuth, type Principal } from '../../src/auth.ts'
+import { type Auth, type Credentials, createAuth } from '../../src/auth.ts'
 import type { BatonError, ErrorCode } from '../../src/errors.ts'
-import type { Condition, Route } from '../../src/routes.ts'
 import { configOf } from './config-of.ts'
 
 const SECRET = 'a secret of thirty-two bytes, yes'
@@ -158,54 +157,5 @@ describe('mode jwt', () => {
       /cannot be read now/,
       'INTERNAL'
     )
-  })
-})
-
-describe('what a principal may do', () => {
-  const auth = authOf({ mode: 'none' })
-  const principal: Principal = { name: 'a', claims: { role: 'admin', rooms: ['7', 8], org: { id: 5 } }, guest: false }
-  const guest: Principal = { name: 'guest', claims: {}, guest: true }
-
-  function may(condition: Condition, who: Principal = principal, names: Record<string, string> = {}): boolean {
-    const allow = { send: 'nobody', subscribe: condition, history: 'nobody' } satisfies Route['allow']
-    const route: Route = {
-      name: 'chat',
-      log: { size: 1, ttlMs: 1, maxBodyBytes: 1 },
-      history: { size: 1, maxAgeMs: undefined },
-      send: undefined,
-      allow
-    }
-    try {
-      auth.authorize('subscribe', route, who, names)
-      return true
-    } catch (error) {
-      assert.equal((error as BatonError).code, 'FORBIDDEN')
-      assert.match((error as BatonError).detail, /^subscribe on route chat/)
-      return false
-    }
-  }
-
-  test('anyone is anyone, authenticated no guest, nobody nobody', () => {
-    assert.deepEqual([may('anyone'), may('authenticated'), may('nobody')], [true, true, false])
-    assert.deepEqual([may('anyone', guest), may('authenticated', guest), may('nobody', guest)], [true, false, false])
-  })
-
-  test('every claim named must equal or hold one of its values', () => {
-    assert.ok(may({ role: 'admin' }))
-    assert.ok(may({ role: ['user', 'admin'], 'org.id': 5 }))
-    assert.ok(may({ rooms: 8 }))
-    assert.ok(!may({ role: 'admin', 'org.id': 6 }))
-    assert.ok(!may({ missing: 'x' }))
-    assert.ok(!may({ constructor: 'x' }))
-    assert.ok(!may({ role: 'admin' }, guest))
-    assert.ok(!may({ org: '[object Object]' }))
-  })
-
-  test('a value may be a template over the names of the destination', () => {
-    assert.ok(may({ rooms: '{roomId}' }, principal, { roomId: '7' }))
-    assert.ok(may({ rooms: '{roomId}' }, principal, { roomId: '8' }))
-    assert.ok(!may({ rooms: '{roomId}' }, principal, { roomId: '9' }))
-    assert.ok(!may({ rooms: '{roomId}' }))
-    assert.ok(!may({ missing: '{constructor}' }))
   })
 })
