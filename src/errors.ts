@@ -54,6 +54,7 @@ export const ERRORS = {
   // who may
   UNAUTHENTICATED: row('authentication failed', 1008, 401),
   FORBIDDEN: row('not allowed', 1008, 403),
+  REVOKED: row('revoked', 1008, 403),
   ORIGIN_REFUSED: row('origin not allowed', 1008, 403),
   // what may come back
   KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true),

@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws'
 import { createAuth } from './auth.ts'
 import type { Config } from './config.ts'
 import { BatonError } from './errors.ts'
-import { createHttpServer } from './http/server.ts'
+import { type Address, createHttpServer } from './http/server.ts'
 import type { Upgrade } from './http/socket.ts'
 import { createHub } from './hub.ts'
 import { createInbound } from './inbound.ts'
@@ -17,11 +17,13 @@ import { createTopics } from './kafka/topics.ts'
 import { createMemoryBroker } from './memory/broker.ts'
 import { createMemoryLog } from './memory/log.ts'
 import { createMetrics } from './metrics.ts'
+import { REVOCATIONS_CHANNEL, type RevocationStore } from './ports/revocations.ts'
 import type { ChannelFeed, ChannelLog, Claims, FeedListener, RecordSink, RecordSource } from './ports.ts'
 import { createRedisLog } from './redis/log.ts'
 import { createRedisFeed } from './redis/subscriber.ts'
 import { createRelay } from './relay.ts'
 import { createReplies } from './replies.ts'
+import { createRevocations } from './revocations.ts'
 import { createRoutes } from './routes.ts'
 import { createFanout } from './stomp/fanout.ts'
 import { createStompServer } from './stomp/server.ts'
@@ -62,9 +64,11 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   /** A replica that only takes POSTs to Kafka needs no Redis. */
   const usesBus = isRelay || followsBus
 
-  const { log, claims, feed } = createBus(config, logger)
+  const { log, claims, revocations: store, feed } = createBus(config, logger)
   const { source, sink } = createRecords(config, { logger, onFatal })
-  const auth = createAuth(config.auth)
+  const changed = () => stomp.refuse(revocations.refusalOf)
+  const revocations = createRevocations({ store, feed, changed, logger })
+  const auth = revocations.guard(createAuth(config.auth))
   const inbound = createInbound({ maxBodyBytes: config.stomp.maxBodyBytes }, { auth, sink, metrics })
   const replies = createReplies({ replicaId: randomUUID() }, { feed, inbound, claims, metrics })
   const hub = createHub(
@@ -81,11 +85,12 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     { auth, routes, hub, inbound, replies, metrics, logger }
   )
   const http = createHttpServer(
-    { http: config.http, stomp: config.stomp, auth: config.auth, routes: config.routes, version },
+    { http: config.http, admin: config.admin, stomp: config.stomp, auth: config.auth, routes: config.routes, version },
     {
       logger,
       metrics,
       checks,
+      ...(followsBus && { revocations }),
       ...(isEdge && { edge: { routes, log, auth, accept, sessions: stomp.sessions } }),
       ...(takesPosts && { ingest: { routes, auth, inbound, replies } })
     }
@@ -111,9 +116,15 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   lagTimer.unref()
 
   const listener: FeedListener = {
-    message: (channel, payload) =>
-      channel === replies.channel ? replies.take(payload) : hub.listener.message(channel, payload),
-    restored: channels => hub.listener.restored(channels)
+    message(channel, payload) {
+      if (channel === replies.channel) replies.take(payload)
+      else if (channel === REVOCATIONS_CHANNEL) revocations.refresh()
+      else hub.listener.message(channel, payload)
+    },
+    restored(channels) {
+      if (channels.includes(REVOCATIONS_CHANNEL)) revocations.refresh()
+      hub.listener.restored(channels)
+    }
   }
 
   let closing: Promise<void> | undefined
@@ -136,6 +147,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     await sink.start()
     // Before the feed starts: it is ready only with all that is followed.
     if (awaitsReplies) void feed.follow(replies.channel)
+    if (followsBus) revocations.start()
     if (usesBus) await Promise.all([log.start(), followsBus ? feed.start(listener) : undefined])
     if (isRelay) await claimPrefix()
     if (isRelay && !closing) await source.start(relay)
@@ -152,11 +164,11 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
 
   return {
     async start() {
-      const { address, port } = await http.start()
-      const host = address.includes(':') ? `[${address}]` : address
+      const listens = await http.start()
       const parts = [config.kafka ? 'Kafka' : 'records in memory', config.redis ? 'Redis' : 'logs in memory']
       const where = (usesBus ? parts : parts.slice(0, 1)).join(', ')
-      logger.info({ version, roles: config.roles }, `Baton listens on http://${host}:${port} (${where})`)
+      logger.info({ version, roles: config.roles }, `Baton listens on ${urlOf(listens.http)} (${where})`)
+      if (listens.admin) logger.info(`metrics and admin calls are served on ${urlOf(listens.admin)}`)
       bringUp().catch(error => (closing ? logger.debug({ err: error }, 'start was given up') : onFatal(error)))
     },
 
@@ -168,6 +180,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
         stack.defer(() => stomp.drain({ windowMs: config.lifecycle.drainTimeoutMs }))
         stack.defer(() => source.close())
         clearInterval(lagTimer)
+        revocations.close()
         http.drain()
       })()
       return closing
@@ -175,10 +188,21 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   }
 }
 
-function createBus({ redis }: Config, logger: Logger): { log: ChannelLog; claims: Claims; feed: ChannelFeed } {
+function urlOf({ address, port }: Address): string {
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+}
+
+interface Bus {
+  log: ChannelLog
+  claims: Claims
+  revocations: RevocationStore
+  feed: ChannelFeed
+}
+
+function createBus({ redis }: Config, logger: Logger): Bus {
   if (redis) {
     const log = createRedisLog(redis, { logger })
-    return { log, claims: log.claims, feed: createRedisFeed(redis, { logger }) }
+    return { log, claims: log.claims, revocations: log.revocations, feed: createRedisFeed(redis, { logger }) }
   }
   const { createFeed, ...kept } = createMemoryLog()
   return { ...kept, feed: createFeed() }

@@ -51,6 +51,19 @@ const Http = group('The listener of WebSockets and HTTP.', {
   maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.')
 })
 
+const Admin = group('What only those who run it are to see: metrics, and calls that send principals away.', {
+  host: text('127.0.0.1', 'Address to listen on, where there is a port.'),
+  port: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      description:
+        'Port of /metrics and the admin calls, which then are nowhere else; 0 takes any free one. Default: that of http.'
+    })
+  ),
+  token: optionalText('What admin calls must show, as Authorization: Bearer. Absent: there are none.')
+})
+
 const Stomp = group('STOMP over WebSocket.', {
   paths: Type.Array(Type.String({ pattern: '^/', allowed: 'a path that begins with /' }), {
     default: ['/ws'],
@@ -186,6 +199,7 @@ export const Settings = Type.Object(
     }),
     log: Log,
     http: Http,
+    admin: Admin,
     stomp: Stomp,
     kafka: Kafka,
     redis: Redis,

@@ -40,12 +40,13 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
 
-/** What an orchestrator and a monitor ask for. `/livez` says only that the process answers. */
-export function registerOps(
+const tags = ['operation']
+
+/** What an orchestrator asks for. `/livez` says only that the process answers. */
+export function registerHealth(
   app: FastifyInstance,
-  { metrics, checks }: { metrics: Metrics; checks: () => Check[] }
+  { checks, draining }: { checks(): Check[]; draining(): boolean }
 ): void {
-  const tags = ['operation']
   app.get(
     '/livez',
     { schema: { summary: 'The process answers', tags, response: { 200: Type.Object({ live: Type.Boolean() }) } } },
@@ -55,7 +56,7 @@ export function registerOps(
     '/readyz',
     { schema: { summary: 'Messages flow through this replica', tags, response: { 200: Readiness, 503: Readiness } } },
     async (_, reply) => {
-      const all = checks()
+      const all = [...checks(), ...(draining() ? [{ name: 'http', ok: false, detail: 'going away' }] : [])]
       const ready = all.every(check => check.ok)
       return reply
         .code(ready ? 200 : 503)
@@ -63,6 +64,9 @@ export function registerOps(
         .send({ ready, checks: all })
     }
   )
+}
+
+export function registerMetrics(app: FastifyInstance, metrics: Metrics): void {
   app.get(
     '/metrics',
     { schema: { summary: 'Metrics in the Prometheus text format', tags, response: answers({ 200: Type.String() }) } },

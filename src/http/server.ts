@@ -3,19 +3,21 @@ import cors from '@fastify/cors'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Auth } from '../auth.ts'
-import { BatonError } from '../errors.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ChannelLog } from '../ports.ts'
 import type { Replies } from '../replies.ts'
+import type { Revocations } from '../revocations.ts'
 import type { Routes } from '../routes.ts'
+import { registerAdmin } from './admin.ts'
 import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
-import { type Check, registerOpenApi, registerOps } from './ops.ts'
+import { type Check, registerHealth, registerMetrics, registerOpenApi } from './ops.ts'
 import { refusalOf, refuseUnparsed, sendProblem } from './problem.ts'
 import { registerPublish } from './publish.ts'
 import { loggedUrl } from './request.ts'
 import { type Accept, registerSockets } from './socket.ts'
+import { answerUnknown } from './unknown.ts'
 
 // Listens early, with /readyz at 503, and closes late: from `drain` on it refuses new sockets and says that it is not
 // ready, while the sessions are closed by their owner; `close` then cuts what is left.
@@ -30,6 +32,8 @@ export interface HttpOptions {
     allowedOrigins: readonly string[]
     maxBodyBytes: number
   }
+  /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
+  admin: { host: string; port?: number; token?: string }
   stomp: { paths: readonly string[]; maxBodyBytes: number; maxHeaderBytes: number }
   auth: { mode: 'none' | 'users' | 'jwt' }
   routes: Readonly<Record<string, RouteView>>
@@ -58,13 +62,17 @@ export interface HttpDeps {
   logger: Logger
   metrics: Metrics
   checks(): Check[]
+  /** What a replica has that knows of them. */
+  revocations?: Pick<Revocations, 'list' | 'revoke' | 'lift'>
   edge?: EdgeDeps
   ingest?: IngestDeps
 }
 
+export type Address = Pick<AddressInfo, 'address' | 'port'>
+
 export interface HttpServer {
   /** Resolves when it listens. @throws the system's error (EADDRINUSE, EACCES), which names the address. */
-  start(): Promise<{ address: string; port: number }>
+  start(): Promise<{ http: Address; admin?: Address }>
   /** From now on: /readyz 503, new WebSockets refused with 503. */
   drain(): void
   /** Ends requests and sockets; idempotent. */
@@ -74,31 +82,35 @@ export interface HttpServer {
 const REQUEST_TIMEOUT_MS = 30_000
 
 export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
-  let app: FastifyInstance | undefined
+  const { http, admin } = options
+  const apps: FastifyInstance[] = []
   let draining = false
+
+  async function listen(app: FastifyInstance, host: string, port: number): Promise<Address> {
+    apps.push(app)
+    await app.listen({ host, port })
+    return app.server.address() as AddressInfo
+  }
+
   return {
     async start() {
-      const { host, port } = options.http
-      app = await build(options, deps, () => draining)
-      await app.listen({ host, port })
-      return app.server.address() as AddressInfo
+      const isDraining = () => draining
+      const own = await listen(await build(options, deps, isDraining), http.host, http.port)
+      if (admin.port === undefined) return { http: own }
+      return { http: own, admin: await listen(await buildAdmin(options, deps, isDraining), admin.host, admin.port) }
     },
     drain() {
       draining = true
     },
     async close() {
       draining = true
-      await app?.close()
+      await Promise.all(apps.map(app => app.close()))
     }
   }
 }
 
-async function build(
-  options: HttpOptions,
-  { logger, metrics, checks, edge, ingest }: HttpDeps,
-  draining: () => boolean
-): Promise<FastifyInstance> {
-  const { http, stomp, auth, routes, version } = options
+/** What every listener has: its limits, its log lines, its refusals. */
+function createApp({ http }: HttpOptions, { logger, metrics }: HttpDeps): FastifyInstance {
   const app = fastify({
     // Its own lines at info: one per request, and one per network interface that it listens on.
     loggerInstance: logger.child({}, logger.isLevelEnabled('warn') ? { level: 'warn' } : {}) as FastifyBaseLogger,
@@ -125,6 +137,27 @@ async function build(
     logger.debug({ method, url: loggedUrl(url), status: statusCode, ms: Math.round(elapsedTime) }, 'request')
   })
   answerUnknown(app)
+  return app
+}
+
+/** What only those who run it are to see. */
+function registerInner(app: FastifyInstance, { admin }: HttpOptions, { metrics, revocations }: HttpDeps): void {
+  registerMetrics(app, metrics)
+  if (admin.token !== undefined && revocations) registerAdmin(app, { token: admin.token, revocations })
+}
+
+async function buildAdmin(options: HttpOptions, deps: HttpDeps, draining: () => boolean): Promise<FastifyInstance> {
+  const app = createApp(options, deps)
+  await registerOpenApi(app, options.version)
+  registerHealth(app, { checks: deps.checks, draining })
+  registerInner(app, options, deps)
+  return app
+}
+
+async function build(options: HttpOptions, deps: HttpDeps, draining: () => boolean): Promise<FastifyInstance> {
+  const { http, stomp, auth, routes, version } = options
+  const { logger, metrics, checks, edge, ingest } = deps
+  const app = createApp(options, deps)
   if (http.corsOrigins.length > 0) {
     await app.register(cors, {
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],
@@ -137,10 +170,8 @@ async function build(
   }
 
   await registerOpenApi(app, version)
-  registerOps(app, {
-    metrics,
-    checks: () => (draining() ? [...checks(), { name: 'http', ok: false, detail: 'going away' }] : checks())
-  })
+  registerHealth(app, { checks, draining })
+  if (options.admin.port === undefined) registerInner(app, options, deps)
   if (edge) {
     const open = auth.mode === 'none'
     await registerSockets(
@@ -158,27 +189,4 @@ async function build(
   }
   if (ingest) registerPublish(app, { ...ingest, schemaOf: name => routes[name]?.send?.schema })
   return app
-}
-
-/** 404 for a path that nothing serves, 405 with `Allow` for one that other methods serve. */
-function answerUnknown(app: FastifyInstance): void {
-  const served: { path: RegExp; methods: Set<string> }[] = []
-  app.addHook('onRoute', ({ url, method }) => {
-    // The OPTIONS of @fastify/cors, which is there for every path, serves none.
-    if (url === '*') return
-    const pattern = url
-      .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-      .replace(/::|:\w+/g, part => (part === '::' ? ':' : '[^/]+'))
-      .replaceAll('*', '.*')
-    served.push({ path: new RegExp(`^${pattern}$`), methods: new Set([method].flat()) })
-  })
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] as string
-    const methods = new Set(served.filter(route => route.path.test(path)).flatMap(route => [...route.methods]))
-    if (methods.size === 0 || methods.has(request.method))
-      return sendProblem(reply, new BatonError('NOT_FOUND', `nothing is served at ${path}`))
-    const allow = [...methods].join(', ')
-    const detail = `${path} does not take ${request.method}, only ${allow}`
-    return sendProblem(reply.header('allow', allow), new BatonError('METHOD_NOT_ALLOWED', detail))
-  })
 }

@@ -1,7 +1,9 @@
 import { type Coordinate, type Coverage, decodeMessage, envelopeHead, type Vector } from '../message.ts'
+import type { RevocationStore } from '../ports/revocations.ts'
 import type { Append, Appended, ChannelFeed, ChannelLog, Chunk, Claims, Snapshot } from '../ports.ts'
 import { createBus } from './bus.ts'
 import { createMemoryClaims } from './claims.ts'
+import { createMemoryRevocations } from './revocations.ts'
 
 // The log and the bus inside one process, by the rules of redis/append.lua. What it keeps is bounded: entries by the size
 // and ttl of their route and by all their bytes, positions by their ttl and their number.
@@ -21,6 +23,7 @@ export interface MemoryLogOptions {
 export interface MemoryLog {
   log: ChannelLog
   claims: Claims
+  revocations: RevocationStore
   /** One for each edge. */
   createFeed(): ChannelFeed
 }
@@ -187,7 +190,8 @@ export function createMemoryLog({ metaTtlMs = META_TTL_MS }: MemoryLogOptions = 
       return { heads, ...coverage() }
     }
   }
-  return { log, claims: createMemoryClaims(), createFeed: bus.createFeed }
+  const revocations = createMemoryRevocations(bus.publish)
+  return { log, claims: createMemoryClaims(), revocations, createFeed: bus.createFeed }
 }
 
 function headOf({ epoch, seq, coordinate }: Logged) {

@@ -19,6 +19,8 @@ export function keysOf(prefix: string) {
     meta: (channel: string) => `${prefix}baton:meta:${channel}`,
     /** STRING the id that holds a claim; expires. */
     claim: (key: string) => `${prefix}baton:reply:${key}`,
+    /** ZSET the principals that were sent away, by when that lapses, milliseconds since 1970; below zero: it was lifted. */
+    revocations: `${prefix}baton:revocations`,
     bus: (channel: string) => `${prefix}${channel}`
   }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { createAppender, keysOf } from './append.ts'
 import { addressOf, connect, type RedisOptions, reasonOf } from './client.ts'
+import { putRevoked, readRevoked } from './revocations.ts'
 
 // What Redis must be before anything is trusted to it: 7 or later, the primary, never evicting, and open to every command
 // that we use, tried with the very credentials and prefix.
@@ -18,7 +19,7 @@ export async function faultsOfLog(client: Redis, prefix: string): Promise<string
     }
   })
   await refusals(faults, 'the append script', async () => {
-    const scratch = `${prefix}baton:selftest:${randomBytes(6).toString('hex')}:`
+    const scratch = scratchOf(prefix)
     const { fence, log, meta, claim } = keysOf(scratch)
     const append = { channel: 'x', offset: 0, published: Buffer.from('x'), logSize: 1, logTtlMs: 1000 }
     const chunk = { source: 'x', expect: -1, upTo: 0, again: -1, token: 'x', appends: [append] }
@@ -33,8 +34,17 @@ export async function faultsOfLog(client: Redis, prefix: string): Promise<string
       .exec()
     await client.del(fence, log('x'), meta('x'))
   })
+  await refusals(faults, 'revocations', async () => {
+    const scratch = scratchOf(prefix)
+    await putRevoked(client, scratch, new Map([['x', 1]]))
+    // It has lapsed, and with it the key is gone.
+    await readRevoked(client, scratch, 2)
+  })
   return faults
 }
+
+/** A prefix of a moment's own. */
+const scratchOf = (prefix: string): string => `${prefix}baton:selftest:${randomBytes(6).toString('hex')}:`
 
 /** As `faultsOfLog`, for a connection that only subscribes. */
 export async function faultsOfFeed(client: Redis, prefix: string): Promise<string[]> {

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
 import { type RedisOptions as ClientOptions, Redis } from 'ioredis'
+import { BatonError } from '../errors.ts'
 
 export interface RedisOptions {
   /** `redis://` or `rediss://host:port/db`, also with user and password. Absent with `sentinel`. */
@@ -74,4 +75,14 @@ export function reasonOf(error: unknown): string {
   // Of a discarded transaction the first refusal tells more; some errors of a connection have a code only.
   const { message, code, previousErrors } = error as NodeJS.ErrnoException & { previousErrors?: Error[] }
   return previousErrors?.[0]?.message || message || code || String(error)
+}
+
+/** The replies of a pipeline or transaction. @throws the first error among them. */
+export async function replies<T>(executed: Promise<[Error | null, unknown][] | null>): Promise<T> {
+  const results = await executed
+  if (!results) throw new BatonError('REDIS_UNAVAILABLE', 'the transaction was discarded')
+  return results.map(([error, reply]) => {
+    if (error) throw error
+    return reply
+  }) as T
 }

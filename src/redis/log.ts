@@ -1,20 +1,26 @@
 import type { Logger } from 'pino'
-import { BatonError } from '../errors.ts'
 import { type Coordinate, type Coverage, decodeMessage, type Vector } from '../message.ts'
+import type { RevocationStore } from '../ports/revocations.ts'
 import type { ChannelLog, Claims, Head } from '../ports.ts'
 import { createAppender, keysOf } from './append.ts'
 import { faultsOfLog } from './check.ts'
 import { createRedisClaims } from './claims.ts'
-import type { RedisOptions } from './client.ts'
+import { type RedisOptions, replies } from './client.ts'
 import { createLink } from './link.ts'
+import { createRedisRevocations } from './revocations.ts'
 
 const FLOOR = 'floor:'
 const CEILING = 'ceiling:'
 const RESTART = `#!lua
 if not redis.call('HGET', KEYS[1], ARGV[1]) then redis.call('HSET', KEYS[1], unpack(ARGV)) end`
 
-/** The log in Redis, and the claims on its connection. Every call is one round trip and fails at once while Redis is away. */
-export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): ChannelLog & { claims: Claims } {
+export interface RedisLog extends ChannelLog {
+  claims: Claims
+  revocations: RevocationStore
+}
+
+/** The log in Redis; claims and revocations on its connection. Every call is one round trip and fails at once while Redis is away. */
+export function createRedisLog(options: RedisOptions, deps: { logger: Logger }): RedisLog {
   const keys = keysOf(options.prefix)
   const append = createAppender(options.prefix)
   const link = createLink(options, { ...deps, name: 'log', faults: client => faultsOfLog(client, options.prefix) })
@@ -24,6 +30,7 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
       return link.up
     },
     claims: createRedisClaims(options.prefix, link),
+    revocations: createRedisRevocations(options.prefix, link),
     start: link.start,
     close: link.close,
 
@@ -75,16 +82,6 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
 
 type Field = string | null | undefined
 type Fields = Record<string, string>
-
-/** The replies of a pipeline or transaction. @throws the first error among them. */
-async function replies<T>(executed: Promise<[Error | null, unknown][] | null>): Promise<T> {
-  const results = await executed
-  if (!results) throw new BatonError('REDIS_UNAVAILABLE', 'the transaction was discarded')
-  return results.map(([error, reply]) => {
-    if (error) throw error
-    return reply
-  }) as T
-}
 
 /** No source begins as a floor or a ceiling does: a colon of its group is encoded. */
 function coverageOf(fields: Fields): Coverage {

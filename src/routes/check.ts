@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Fault } from '../config/faults.ts'
+import { OWN_CHANNELS } from '../ports/revocations.ts'
 import { REPLY_CHANNELS, TEMPORARY_DESTINATIONS } from '../reply.ts'
 import { BOUNDARY, compileTemplate, type Part, type Template } from '../template.ts'
 import type { CompiledRoute } from './compile.ts'
@@ -12,14 +13,20 @@ export function pairFaults(routes: readonly CompiledRoute[]): Fault[] {
   ])
 }
 
-/** What is for replies is nobody's to subscribe to. */
+const RESERVED = [
+  ['channel', REPLY_CHANNELS, 'replies'],
+  ['channel', OWN_CHANNELS, 'what replicas tell each other'],
+  ['destination', TEMPORARY_DESTINATIONS, 'replies']
+] as const
+
+/** What is for replies, or among replicas, is nobody's to subscribe to. */
 function reservedFaults({ name, out }: CompiledRoute): Fault[] {
-  const reserved = { channel: REPLY_CHANNELS, destination: TEMPORARY_DESTINATIONS } as const
-  return (['channel', 'destination'] as const).flatMap(setting => {
-    const begin = reserved[setting]
-    if (!out || !meet(out[setting], compileTemplate(`${begin}{+any}`))) return []
-    return [{ path: `routes.${name}.${setting}`, message: `could begin with ${begin}, which is for replies` }]
-  })
+  return RESERVED.filter(([setting, begin]) => out && meet(out[setting], compileTemplate(`${begin}{+any}`))).map(
+    ([setting, begin, what]) => ({
+      path: `routes.${name}.${setting}`,
+      message: `could begin with ${begin}, which is for ${what}`
+    })
+  )
 }
 
 function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {

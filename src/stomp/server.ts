@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Principal } from '../auth.ts'
+import type { BatonError } from '../errors.ts'
 import type { StompDeps, StompOptions, Upgrade } from './context.ts'
 import { createHeart } from './heartbeat.ts'
 import { createSession, type Session } from './session.ts'
@@ -10,6 +12,8 @@ export interface StompServer {
   accept(transport: Transport, upgrade: Upgrade): void
   /** The connected sessions, in the order of their coming. */
   sessions(): Iterable<{ id: string; principal: string; destinations: readonly string[] }>
+  /** Ends every session for whose principal there is a refusal. */
+  refuse(refusalOf: (principal: Principal) => BatonError | undefined): void
   /**
    * Ends all sessions with 1001, each at a moment of its own within `windowMs`, so that not all clients come back at once.
    * What was sent before is acknowledged first. Resolves when the sockets are gone; whoever comes meanwhile is sent away.
@@ -45,6 +49,12 @@ export function createStompServer(options: StompOptions, deps: StompDeps & { log
     *sessions() {
       for (const { id, peer, destinations } of sessions) {
         if (peer) yield { id, principal: peer.principal.name, destinations }
+      }
+    },
+    refuse(refusalOf) {
+      for (const session of sessions) {
+        const refusal = session.peer && refusalOf(session.peer.principal)
+        if (refusal) session.refuse(refusal)
       }
     },
     drain: ({ windowMs }) => drain(windowMs),

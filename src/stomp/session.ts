@@ -22,6 +22,8 @@ export interface Session {
   readonly destinations: string[]
   /** Resolves when the socket is gone. */
   readonly gone: Promise<void>
+  /** Ends it at once, with ERROR. Does nothing where it has ended. */
+  refuse(error: BatonError): void
   /** Takes no more frames, waits for what Kafka has yet to acknowledge, and ends with 1001. Resolves as `gone` does. */
   drain(): Promise<void>
 }
@@ -210,6 +212,7 @@ export function createSession(
       return [...context.subscriptions.values()].map(({ destination }) => destination)
     },
     gone,
+    refuse: fail,
     async drain() {
       draining = true
       await settled

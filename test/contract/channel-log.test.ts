@@ -8,13 +8,14 @@ import { channelFeedContract } from './channel-feed.ts'
 import { channelLogContract } from './channel-log.ts'
 import { claimsContract } from './claims.ts'
 import type { LogHarness } from './log-kit.ts'
+import { revocationsContract } from './revocations.ts'
 
 const logger = pino({ level: 'silent' })
 
 async function inMemory(): Promise<LogHarness> {
-  const { log, claims, createFeed } = createMemoryLog()
+  const { log, ...more } = createMemoryLog()
   await log.start()
-  return { log, claims, createFeed, [Symbol.asyncDispose]: () => log.close() }
+  return { log, ...more, [Symbol.asyncDispose]: () => log.close() }
 }
 
 async function inRedis(): Promise<LogHarness> {
@@ -22,10 +23,11 @@ async function inRedis(): Promise<LogHarness> {
   const log = createRedisLog(options, { logger })
   await log.start()
   const createFeed = () => createRedisFeed(options, { logger })
-  return { log, claims: log.claims, createFeed, [Symbol.asyncDispose]: () => log.close() }
+  const { claims, revocations } = log
+  return { log, claims, revocations, createFeed, [Symbol.asyncDispose]: () => log.close() }
 }
 
-for (const contract of [channelLogContract, channelFeedContract, claimsContract]) {
+for (const contract of [channelLogContract, channelFeedContract, claimsContract, revocationsContract]) {
   contract('memory', inMemory)
   contract('redis', inRedis)
 }

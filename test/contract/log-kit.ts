@@ -1,11 +1,13 @@
 import { test } from 'node:test'
 import { bodyOf, encodeEntry, type Message } from '../../src/message.ts'
+import type { RevocationStore } from '../../src/ports/revocations.ts'
 import type { Append, ChannelFeed, ChannelLog, Chunk, Claims, Snapshot } from '../../src/ports.ts'
 import { waitFor } from '../support/wait.ts'
 
 export interface LogHarness extends AsyncDisposable {
   log: ChannelLog
   claims: Claims
+  revocations: RevocationStore
   /** Another link to the same bus, not started. */
   createFeed(): ChannelFeed
 }
@@ -79,7 +81,8 @@ export function testing(name: string, make: () => Promise<LogHarness>) {
         return feed
       }
       try {
-        await body({ log: harness.log, claims: harness.claims, createFeed })
+        const { log, claims, revocations } = harness
+        await body({ log, claims, revocations, createFeed })
       } finally {
         await Promise.all(feeds.map(feed => feed.close()))
       }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -41,16 +41,19 @@ test('a Redis that may evict is refused at start; one that begins to later is no
   await isReady(log)
 })
 
-test('an ACL user with only our keys, channels and commands suffices', async () => {
+test('the ACL user of docs/operating.md suffices', async () => {
   await using ends = new Ends()
   const redis = await ends.redis()
   const admin = ends.admin(redis)
-  await admin.call('ACL', 'SETUSER', 'baton', 'on', '>pass', '~t:*', '&t:*', '+@all', '-@admin', '-config', '-keys')
-  const options = optionsFor(redis, { username: 'baton', password: 'pass', prefix: 't:' })
+  const page = readFileSync(join(import.meta.dirname, '../../docs/operating.md'), 'utf8')
+  const user = /^user (baton .*)$/m.exec(page)?.[1] as string
+  await admin.call('ACL', 'SETUSER', ...user.split(' '))
+  const options = optionsFor(redis, { username: 'baton', password: 'password', prefix: 't1:' })
   assert.deepEqual(await checkRedis(options), [])
+  assert.deepEqual(await admin.keys('*'), [], 'nothing is left behind')
   const log = await ends.started(options)
   assert.equal((await log.append(chunk([append('a', 0)]))).behind, false)
-  const inUrl = { url: `redis://baton:pass@127.0.0.1:${redis.port}`, prefix: 't:', readTimeoutMs: 2000 }
+  const inUrl = { url: `redis://baton:password@127.0.0.1:${redis.port}`, prefix: 't1:', readTimeoutMs: 2000 }
   assert.equal((await (await ends.started(inUrl)).read('a')).entries.length, 1)
 })
 
@@ -62,8 +65,8 @@ test('what an ACL user may not do is told at start, every fault of it by checkRe
   const options = optionsFor(redis, { username: 'baton', password: 'pass', prefix: 't:' })
   await assert.rejects(ends.started(options), unfit(/refuses the append script: NOPERM.*publish/))
   const faults = await checkRedis(options)
-  assert.equal(faults.length, 2)
-  assert.match(faults.join(), /the append script: NOPERM.*SUBSCRIBE: NOPERM/)
+  assert.equal(faults.length, 3)
+  assert.match(faults.join(), /the append script: NOPERM.*revocations: NOPERM.*SUBSCRIBE: NOPERM/)
   await admin.call('ACL', 'SETUSER', 'baton', '&t:*', '-hgetall', '-info')
   assert.match((await checkRedis(options)).join(), /INFO: NOPERM.*the append script: NOPERM.*hgetall/)
   await assert.rejects(ends.started({ ...options, password: 'wrong' }), unfit(/WRONGPASS/))

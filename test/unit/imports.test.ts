@@ -24,7 +24,8 @@ const LAYERS = [
     'refill',
     'proof',
     'inbound',
-    'replies'
+    'replies',
+    'revocations'
   ],
   ['routes', 'topics', 'template', 'auth'],
   ['message', 'reply', 'ports', 'errors', 'metrics', 'config']

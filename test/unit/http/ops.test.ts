@@ -93,6 +93,7 @@ test('a port in use is an error that names the address, and close is idempotent 
   await using it = await serve()
   const options = {
     http: { host: '127.0.0.1', port: it.port, corsOrigins: [], allowedOrigins: [], maxBodyBytes: 1 },
+    admin: { host: '127.0.0.1' },
     stomp: { paths: [], maxBodyBytes: 1, maxHeaderBytes: 1 }
   }
   const second = createHttpServer(

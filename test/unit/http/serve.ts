@@ -132,6 +132,8 @@ export const openAuth: Auth = {
 }
 
 export interface Over {
+  admin?: Partial<HttpOptions['admin']>
+  revocations?: HttpDeps['revocations']
   http?: Partial<HttpOptions['http']>
   stomp?: Partial<HttpOptions['stomp']>
   auth?: HttpOptions['auth']['mode']
@@ -163,6 +165,7 @@ export async function serve(over: Over = {}) {
   const server = createHttpServer(
     {
       http: { host: '127.0.0.1', port: 0, corsOrigins: [], allowedOrigins: [], maxBodyBytes: 1024, ...over.http },
+      admin: { host: '127.0.0.1', ...over.admin },
       stomp: { paths: ['/ws'], maxBodyBytes: 1024, maxHeaderBytes: 1024, ...over.stomp },
       auth: { mode: over.auth ?? 'none' },
       routes: over.routes ?? {},
@@ -172,15 +175,20 @@ export async function serve(over: Over = {}) {
       logger: over.logger ?? pino({ level: 'silent' }),
       metrics,
       checks: over.checks ?? (() => []),
+      ...(over.revocations && { revocations: over.revocations }),
       ...(over.edge !== false && { edge }),
       ...(over.ingest !== false && { ingest })
     }
   )
-  const { port } = await server.start()
+  const {
+    http: { port },
+    admin
+  } = await server.start()
   return {
     server,
     metrics,
     port,
+    ...(admin && { adminUrl: `http://127.0.0.1:${admin.port}` }),
     url: `http://127.0.0.1:${port}`,
     wsUrl: `ws://127.0.0.1:${port}/ws`,
     [Symbol.asyncDispose]: () => server.close()

@@ -1,0 +1,26 @@
+import type { FastifyInstance } from 'fastify'
+import { BatonError } from '../errors.ts'
+import { sendProblem } from './problem.ts'
+
+/** 404 for a path that nothing serves, 405 with `Allow` for one that other methods serve. */
+export function answerUnknown(app: FastifyInstance): void {
+  const served: { path: RegExp; methods: Set<string> }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    // The OPTIONS of @fastify/cors, which is there for every path, serves none.
+    if (url === '*') return
+    const pattern = url
+      .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/::|:\w+/g, part => (part === '::' ? ':' : '[^/]+'))
+      .replaceAll('*', '.*')
+    served.push({ path: new RegExp(`^${pattern}$`), methods: new Set([method].flat()) })
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] as string
+    const methods = new Set(served.filter(route => route.path.test(path)).flatMap(route => [...route.methods]))
+    if (methods.size === 0 || methods.has(request.method))
+      return sendProblem(reply, new BatonError('NOT_FOUND', `nothing is served at ${path}`))
+    const allow = [...methods].join(', ')
+    const detail = `${path} does not take ${request.method}, only ${allow}`
+    return sendProblem(reply.header('allow', allow), new BatonError('METHOD_NOT_ALLOWED', detail))
+  })
+}
