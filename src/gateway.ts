@@ -136,7 +136,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   function checks() {
     return [
       ...(usesBus ? [{ name: 'redis', ok: log.ready }] : []),
-      ...(followsBus ? [{ name: 'redis-subscriber', ok: feed.ready }] : []),
+      ...(followsBus ? [{ name: 'redis-subscriber', ok: feed.ready && revocations.ready }] : []),
       { name: 'kafka-producer', ok: sink.ready },
       ...(isRelay ? [{ name: 'kafka-consumer', ok: source.ready }] : [])
     ]

@@ -16,6 +16,8 @@ export interface Revocation {
 export interface Revocations {
   /** Follows the bus, and reads what there is as soon as it can be read. */
   start(): void
+  /** The list was read: before that nobody is known. */
+  readonly ready: boolean
   /** Something may have changed. */
   refresh(): void
   /** Why this principal is sent away; undefined: it is not. Guests have no name of their own. */
@@ -48,6 +50,7 @@ const KEPT_MS = 3_600_000
 export function createRevocations({ store, feed, changed, logger }: RevocationsDeps): Revocations {
   let known: Revoked = new Map()
   let timer: NodeJS.Timeout | undefined
+  let ready = false
   let reading = false
   /** Something may have changed since the last reading began. */
   let stale = false
@@ -61,6 +64,7 @@ export function createRevocations({ store, feed, changed, logger }: RevocationsD
     const stored = await store.read(nowMs - KEPT_MS)
     const lost = new Map([...known].filter(([name, lapsesMs]) => !stored.has(name) && Math.abs(lapsesMs) > nowMs))
     known = new Map([...stored, ...lost])
+    ready = true
     changed()
     if (lost.size > 0) await store.put(lost, true)
   }
@@ -103,6 +107,9 @@ export function createRevocations({ store, feed, changed, logger }: RevocationsD
     start() {
       void feed.follow(REVOCATIONS_CHANNEL).then(refresh)
       timer = setInterval(() => void refresh(), REFRESH_MS).unref()
+    },
+    get ready() {
+      return ready
     },
     refresh: () => void refresh(),
     refusalOf,

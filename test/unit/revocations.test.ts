@@ -113,7 +113,8 @@ test('while the store is away every call fails, what is known holds, and it is r
   await waitFor(() => other.isRevoked('kim'), { what: 'the list to be read' })
 })
 
-test('what the store has lost is put back, what was lifted remains so', async context => {
+test('what the store has lost is put back within 30 s, what was lifted remains so', async context => {
+  context.mock.timers.enable({ apis: ['setInterval'] })
   const { memory, revocations } = await replica(context)
   await revocations.revoke(soon('mina'))
   await revocations.revoke(soon('kim'))
@@ -122,7 +123,7 @@ test('what the store has lost is put back, what was lifted remains so', async co
   await waitFor(() => other.isRevoked('mina'), { what: 'the other to know' })
   await memory.revocations.read(Date.now() + 2 * MINUTE_MS)
   assert.equal((await memory.revocations.read(0)).size, 0, 'wiped')
-  revocations.refresh()
+  context.mock.timers.tick(30_000)
   const isBack = async () => (await memory.revocations.read(0)).size === 2
   await waitFor(isBack, { what: 'both to be back' })
   const late = await replica(context, memory)
@@ -144,4 +145,23 @@ test('the list is told on a channel that no route can have', () => {
   const routes = { own: { topic: 'own', channel: 'baton:{key}', destination: '/own/{key}' } }
   assert.throws(() => configOf({ routes }), /routes\.own\.channel: could begin with baton:, which is for what replicas/)
   assert.match(REVOCATIONS_CHANNEL, /^baton:/)
+})
+
+test('a replica is ready once it has read the list', async context => {
+  const memory = createMemoryLog()
+  const read = Promise.withResolvers<void>()
+  const store: RevocationStore = {
+    ...memory.revocations,
+    read: async lapsedMs => {
+      await read.promise
+      return memory.revocations.read(lapsedMs)
+    }
+  }
+  const revocations = createRevocations({ store, feed: memory.createFeed(), changed: () => undefined, logger: silent })
+  context.after(() => revocations.close())
+  revocations.start()
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(revocations.ready, false)
+  read.resolve()
+  await waitFor(() => revocations.ready, { what: 'the list' })
 })
