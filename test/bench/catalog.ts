@@ -7,8 +7,10 @@ import { pipelineScenario } from './scenarios/pipeline.ts'
 import { redisAppendScenario } from './scenarios/redis-append.ts'
 import { refillScenario } from './scenarios/refill.ts'
 import { relayScenario } from './scenarios/relay.ts'
+import { replicasScenario } from './scenarios/replicas.ts'
 import { scaleScenario } from './scenarios/scale.ts'
 import { sendReceiptScenario } from './scenarios/send-receipt.ts'
+import { sizesScenario } from './scenarios/sizes.ts'
 import { stormScenario } from './scenarios/storm.ts'
 import { transactionScenario } from './scenarios/transactions.ts'
 import type { Scenario } from './world.ts'
@@ -17,10 +19,12 @@ import type { Scenario } from './world.ts'
 export const scenarios: Scenario[] = [
   ...fanOutScenarios,
   scaleScenario,
+  sizesScenario,
   idleScenario,
   relayScenario,
   redisAppendScenario,
   pipelineScenario,
+  replicasScenario,
   latencyScenario,
   sendReceiptScenario,
   churnScenario,

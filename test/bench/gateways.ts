@@ -4,7 +4,10 @@ import type { World } from './world.ts'
 
 export type Role = 'relay' | 'edge'
 
-/** A Baton between Kafka and Redis: records of `topic` by their field `room`, SENDs to /send/r1 under that key. */
+/**
+ * A Baton between Kafka and Redis: records of `topic` by their field `room`, SENDs to /send/r1 under that key. Those of one prefix
+ * are replicas of each other.
+ */
 export async function startGateway(
   world: World,
   topic: string,
@@ -13,7 +16,7 @@ export async function startGateway(
   const { brokers } = await world.kafka()
   const config = {
     roles,
-    kafka: { brokers, groupId: unique('bench'), startFrom: 'earliest' },
+    kafka: { brokers, groupId: prefix, startFrom: 'earliest' },
     redis: { url: await world.redisUrl(), prefix },
     routes: {
       rooms: {

@@ -9,7 +9,7 @@
 
 // What clients send. It is gathered until the end of a turn, then written at once.
 
-enum { FRAME_BYTES = 4096 };
+enum { FRAME_BYTES = 65536 };
 
 static struct client **dirty;
 static long dirtyCount;
