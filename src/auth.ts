@@ -1,3 +1,5 @@
+import type { Logger } from 'pino'
+import { createEndpoint, type Shown } from './auth/endpoint.ts'
 import { createTokens } from './auth/jwt.ts'
 import { createUsers } from './auth/users.ts'
 import type { Config } from './config/normalize.ts'
@@ -9,10 +11,12 @@ import type { Condition, Names, Route, Verb } from './routes.ts'
 
 /** Who a session or request is. */
 export interface Principal {
-  /** `sub`, or `name`, of the claims (or the claim that `auth.jwt.nameClaim` says; '' where there is none); the login of `auth: users`; `guest` for a guest, or the login it gave where `auth.mode` is `none`. */
+  /** `sub`, or `name`, of the claims (or the claim that `auth.jwt.nameClaim` says; '' where there is none); the login of `auth: users`; `guest` for a guest, or the login it gave where `auth.mode` is `none`; what the endpoint of `auth.http` said. */
   name: string
   claims: Readonly<Record<string, unknown>>
   guest: boolean
+  /** Its session ends then, unless it shows a fresh credential before. Absent: never. */
+  expiresAtMs?: number
 }
 
 /** What a client showed, from the CONNECT frame or the HTTP request. Never logged. */
@@ -23,10 +27,17 @@ export interface Credentials {
   authorization?: string
   /** Query `access_token` of the upgrade or the request. */
   accessToken?: string
+  /** All of CONNECT's; absent for an HTTP request. */
+  headers?: ReadonlyMap<string, string>
+  remoteAddress?: string
+  path?: string
 }
 
 export interface Auth {
-  /** @throws BatonError UNAUTHENTICATED, with a detail that says which credential is missing or why it was refused, never its value. */
+  /**
+   * @throws BatonError UNAUTHENTICATED, with a detail that says which credential is missing or why it was refused, never its value;
+   *   AUTH_UNAVAILABLE where that cannot be known now.
+   */
   authenticate(credentials: Credentials): Promise<Principal>
   /** A bare JWT, for a route whose SENDs carry their own (`send.token`). @throws as `authenticate`. */
   verifyToken(token: string): Promise<Principal>
@@ -36,9 +47,23 @@ export interface Auth {
 
 const GUEST: Principal = Object.freeze({ name: 'guest', claims: Object.freeze({}), guest: true })
 
-export function createAuth(options: Config['auth']): Auth {
+/** A fault of the issuer or the endpoint, which thousands of clients may meet at once, is logged again only then. */
+const SAY_EVERY_MS = 10_000
+
+export function createAuth(options: Config['auth'], { logger }: { logger: Logger }): Auth {
   const users = options.mode === 'users' ? createUsers(options.users) : undefined
   const tokens = options.mode === 'jwt' ? createTokens(options.jwt) : undefined
+  const endpoint = options.mode === 'http' && options.http ? createEndpoint(options.http) : undefined
+  let saidAtMs = Number.NEGATIVE_INFINITY
+
+  function said(error: unknown): never {
+    const isAway = error instanceof BatonError && error.code === 'AUTH_UNAVAILABLE'
+    if (isAway && performance.now() - saidAtMs > SAY_EVERY_MS) {
+      saidAtMs = performance.now()
+      logger.warn({ err: error }, 'credentials cannot be checked')
+    }
+    throw error
+  }
 
   function guest(missing: string): Principal {
     if (options.guests) return GUEST
@@ -47,12 +72,15 @@ export function createAuth(options: Config['auth']): Auth {
 
   async function verifyToken(token: string): Promise<Principal> {
     if (!tokens) throw new BatonError('UNAUTHENTICATED', 'no tokens are taken here')
-    return tokens.verify(token)
+    return tokens.verify(token).catch(said)
   }
 
   return {
     async authenticate(credentials) {
       const { accessToken, login, passcode } = credentials
+      // Without guests everyone is asked about: the endpoint may know people by headers of its own.
+      const isBare = !login && !passcode && !credentials.authorization && !accessToken
+      if (endpoint) return options.guests && isBare ? GUEST : endpoint.verify(shownBy(credentials)).catch(said)
       // With nothing to check it against, the login is only what people call themselves.
       if (!users && !tokens) return login ? { ...GUEST, name: login } : GUEST
       const { scheme, value } = authorizationOf(credentials.authorization)
@@ -73,6 +101,16 @@ export function createAuth(options: Config['auth']): Auth {
       const hint = principal.guest ? '; a guest may not, or not here: show a credential' : ''
       throw new BatonError('FORBIDDEN', `${verb} on route ${route.name} is not allowed to this principal${hint}`)
     }
+  }
+}
+
+/** As the endpoint of `auth.http` is told; `login` and `passcode` are among the headers. */
+function shownBy({ authorization, accessToken, headers = new Map(), remoteAddress, path }: Credentials): Shown {
+  return {
+    headers: { ...(authorization && { Authorization: authorization }), ...Object.fromEntries(headers) },
+    ...(accessToken && { accessToken }),
+    ...(remoteAddress && { remoteAddress }),
+    ...(path && { path })
   }
 }
 

@@ -53,10 +53,12 @@ export const ERRORS = {
   METHOD_NOT_ALLOWED: row('method not allowed', 1008, 405),
   // who may
   UNAUTHENTICATED: row('authentication failed', 1008, 401),
+  TOKEN_EXPIRED: row('the token has expired', 1008, 401),
   FORBIDDEN: row('not allowed', 1008, 403),
   REVOKED: row('revoked', 1008, 403),
   ORIGIN_REFUSED: row('origin not allowed', 1008, 403),
   // what may come back
+  AUTH_UNAVAILABLE: row('credentials cannot be checked now', 1013, 503, true),
   KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true),
   PRODUCE_QUEUE_FULL: row('too much waits for Kafka', 1013, 503, true),
   REDIS_UNAVAILABLE: row('Redis is away', 1013, 503, true),

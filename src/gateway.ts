@@ -68,7 +68,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   const { source, sink } = createRecords(config, { logger, onFatal })
   const changed = () => stomp.refuse(revocations.refusalOf)
   const revocations = createRevocations({ store, feed, changed, logger })
-  const auth = revocations.guard(createAuth(config.auth))
+  const auth = revocations.guard(createAuth(config.auth, { logger }))
   const inbound = createInbound({ maxBodyBytes: config.stomp.maxBodyBytes }, { auth, sink, metrics })
   const replies = createReplies({ replicaId: randomUUID() }, { feed, inbound, claims, metrics })
   const hub = createHub(
@@ -81,7 +81,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     { log, feed, createAudience: createFanout({ flushMs: config.stomp.flushMs }, { metrics }), metrics, logger }
   )
   const stomp = createStompServer(
-    { ...config.stomp, version },
+    { ...config.stomp, version, refreshDestination: config.auth.refreshDestination },
     { auth, routes, hub, inbound, replies, metrics, logger }
   )
   const http = createHttpServer(

@@ -2,7 +2,7 @@ import { ConfigError, type Fault } from './config/faults.ts'
 import type { Config } from './config/normalize.ts'
 import { fullest, namedTopics } from './config/topics.ts'
 import { BatonError } from './errors.ts'
-import { pairFaults } from './routes/check.ts'
+import { pairFaults, refreshFaults } from './routes/check.ts'
 import { type CompiledRoute, compileRoute } from './routes/compile.ts'
 import { type PlacedRecord, Unroutable, viewRecord } from './routes/record.ts'
 import type { TopicFacts } from './routes/record-template.ts'
@@ -73,8 +73,9 @@ export interface Routes {
 }
 
 /** What is wrong with the routes of a configuration, for `loadConfig`. */
-export function checkRoutes({ routes }: Pick<Config, 'routes'>): Fault[] {
-  return compileRoutes(routes).faults
+export function checkRoutes({ routes, auth }: Pick<Config, 'routes' | 'auth'>): Fault[] {
+  const { compiled, faults } = compileRoutes(routes)
+  return [...faults, ...refreshFaults(compiled, auth.refreshDestination)]
 }
 
 /** @throws ConfigError with every fault of the routes. */

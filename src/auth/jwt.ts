@@ -1,5 +1,5 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import { type CryptoKey, createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Config } from '../config/normalize.ts'
 import { BatonError } from '../errors.ts'
 import { field, scalarText } from '../routes/record.ts'
@@ -16,7 +16,7 @@ export function createTokens({ nameClaim, ...options }: Config['auth']['jwt']) {
   const verifier = createVerifier(options)
 
   return {
-    /** @throws BatonError UNAUTHENTICATED; INTERNAL when the key set cannot be fetched. */
+    /** @throws BatonError UNAUTHENTICATED; AUTH_UNAVAILABLE when the key set cannot be fetched. */
     async verify(token: string) {
       let claims: JWTPayload
       try {
@@ -25,21 +25,39 @@ export function createTokens({ nameClaim, ...options }: Config['auth']['jwt']) {
         throw refusal(error)
       }
       const name = nameClaim ? field(claims, nameClaim) : (claims.sub ?? claims['name'])
-      return { name: scalarText(name) ?? '', claims, guest: false }
+      const expires = claims.exp !== undefined && { expiresAtMs: claims.exp * 1000 }
+      return { name: scalarText(name) ?? '', claims, guest: false, ...expires }
     }
   }
 }
 
-function createVerifier({ secret, publicKey, jwksUrl, issuer, audience }: Config['auth']['jwt']) {
+function createVerifier({ secret, publicKey, jwksUrl, jwksCacheMs, issuer, audience }: Config['auth']['jwt']) {
   const expected: JWTVerifyOptions = { ...(issuer && { issuer }), ...(audience && { audience }) }
   if (jwksUrl) {
-    const keys = createRemoteJWKSet(new URL(jwksUrl))
-    const algorithms = [...RSA, ...Object.values(EC), ...EDDSA]
-    return (token: string) => jwtVerify(token, keys, { ...expected, algorithms })
+    // A key that it does not know has the set fetched anew, every 30 s at most.
+    const keys = createRemoteJWKSet(new URL(jwksUrl), { cacheMaxAge: jwksCacheMs })
+    const options = { ...expected, algorithms: [...RSA, ...Object.values(EC), ...EDDSA] }
+    return (token: string) =>
+      jwtVerify(token, keys, options).catch(error => {
+        if (error instanceof errors.JWKSMultipleMatchingKeys) return verifyByAny(token, error, options)
+        throw error
+      })
   }
   const key = secret ? createSecretKey(secret, 'utf8') : createPublicKey(publicKey as string)
   const algorithms = secret ? HMAC : algorithmsOf(key)
   return (token: string) => jwtVerify(token, key, { ...expected, algorithms })
+}
+
+/** A token without `kid`, while the issuer has several keys of its kind: in the midst of a rotation. */
+async function verifyByAny(token: string, keys: AsyncIterable<CryptoKey>, options: JWTVerifyOptions) {
+  for await (const key of keys) {
+    try {
+      return await jwtVerify(token, key, options)
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed()
 }
 
 function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string[] {
@@ -58,5 +76,5 @@ function refusal(error: unknown): BatonError {
   if (error instanceof errors.JWKSNoMatchingKey) return refuse("no key of the issuer fits the token's")
   if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) return refuse('the token is no JWT')
   if (error instanceof errors.JOSENotSupported) return refuse('the token asks for what is not supported')
-  return new BatonError('INTERNAL', 'the keys of the issuer cannot be read now', { cause: error })
+  return new BatonError('AUTH_UNAVAILABLE', 'the keys of the issuer cannot be read now', { cause: error })
 }

@@ -37,7 +37,7 @@ function linkFaults({ kafka, redis, lifecycle }: Config): Fault[] {
   return faults
 }
 
-function authFaults({ auth: { mode, users, jwt }, routes }: Config): Fault[] {
+function authFaults({ auth: { mode, users, jwt, http }, routes }: Config): Fault[] {
   const faults: Fault[] = []
   if (mode === 'users' && users.length === 0)
     faults.push({ path: 'auth.users', message: 'must hold a user in mode users' })
@@ -59,8 +59,10 @@ function authFaults({ auth: { mode, users, jwt }, routes }: Config): Fault[] {
   if (jwt.publicKey !== undefined && !isPublicKey(jwt.publicKey)) {
     faults.push({ path: 'auth.jwt.publicKey', message: 'must be an RSA, EC or Ed25519 public key in PEM' })
   }
-  if (jwt.jwksUrl !== undefined && !/^https?:$/.test(URL.parse(jwt.jwksUrl)?.protocol ?? '')) {
-    faults.push({ path: 'auth.jwt.jwksUrl', message: 'must be an http or https URL' })
+  if (mode === 'http' && !http) faults.push({ path: 'auth.http', message: 'must be there in mode http' })
+  for (const [path, url] of Object.entries({ 'auth.jwt.jwksUrl': jwt.jwksUrl, 'auth.http.url': http?.url })) {
+    if (url !== undefined && !isHttpUrl(url))
+      faults.push({ path, message: 'must be an http or https URL without user and password' })
   }
   for (const [name, { send }] of Object.entries(routes)) {
     if (send?.token !== undefined && mode !== 'jwt') {
@@ -68,6 +70,12 @@ function authFaults({ auth: { mode, users, jwt }, routes }: Config): Fault[] {
     }
   }
   return faults
+}
+
+/** `fetch` refuses those that hold a password, and would quote it. */
+function isHttpUrl(text: string): boolean {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
 }
 
 function isPublicKey(pem: string): boolean {

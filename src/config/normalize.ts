@@ -13,10 +13,13 @@ export type TopicConfig = Exclude<NonNullable<RouteSettings['topic']>, string>
 /** What the rest of the process is given: `Settings` with durations in milliseconds and every short form written out. */
 export type Config = ReturnType<typeof normalize>
 
-export function normalize({ kafka, routes, ...settings }: Settings) {
-  const byDefault = settings.auth.mode === 'none' ? 'anyone' : 'nobody'
+export function normalize({ kafka, routes, auth, ...settings }: Settings) {
+  const { mode, refreshDestination } = auth
+  const byDefault = mode === 'none' ? 'anyone' : 'nobody'
+  const expires = mode === 'jwt' || mode === 'http'
   return {
     ...settings,
+    auth: { ...auth, refreshDestination: expires ? refreshDestination : undefined },
     ...(kafka && { kafka: normalizeKafka(kafka) }),
     routes: Object.fromEntries(Object.entries(routes).map(([name, route]) => [name, normalizeRoute(route, byDefault)]))
   }

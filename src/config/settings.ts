@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
+import { AuthSettings } from './auth.ts'
 import { RouteSettings } from './route.ts'
-import { duration, flag, group, integer, list, oneOf, optionalGroup, optionalText, text, topicName } from './types.ts'
+import { duration, group, integer, list, oneOf, optionalGroup, optionalText, text, topicName } from './types.ts'
 
 // Every setting, its default and what it means. config/schema.json, the environment names and the Config type come from here.
 
@@ -150,44 +151,6 @@ const Redis = optionalGroup('Redis. Absent: logs and channels stay in the memory
   readTimeoutMs: integer(5000, [10], 'How long a reader waits for Redis, milliseconds.')
 })
 
-const Auth = group('Who may connect.', {
-  mode: oneOf(
-    ['none', 'users', 'jwt'],
-    'none',
-    'none: anyone, as a guest; users: login and passcode; jwt: a signed token.'
-  ),
-  guests: flag(false, 'Let those in who show no credential, as guests.'),
-  users: Type.Array(
-    Type.Object(
-      {
-        login: Type.String({ minLength: 1, description: 'Login.' }),
-        passcode: Type.Optional(Type.String({ minLength: 1, description: 'Passcode as it is; this or passcodeHash.' })),
-        passcodeHash: Type.Optional(
-          Type.String({
-            pattern: '^scrypt:[1-9]\\d{0,6}:[\\w-]+:[\\w-]{43,}$',
-            description: 'scrypt:N:salt:hash, salt and hash in base64url, r = 8, p = 1.',
-            allowed: 'scrypt:N:salt:hash with salt and hash in base64url, the hash of 32 bytes or more'
-          })
-        ),
-        claims: Type.Record(Type.String(), Type.Unknown(), {
-          default: {},
-          description: 'What allow conditions and templates read of this user.'
-        })
-      },
-      { additionalProperties: false }
-    ),
-    { default: [], description: 'Users of mode users.' }
-  ),
-  jwt: group('How tokens are checked, in mode jwt: by exactly one of secret, publicKey, jwksUrl.', {
-    secret: optionalText('Shared secret of HS256, HS384 and HS512; 32 bytes or more are advised.'),
-    publicKey: optionalText('Public key in PEM: RSA, EC or Ed25519.'),
-    jwksUrl: optionalText('URL of the JSON Web Key Set.'),
-    issuer: optionalText('What iss must be. Default: anything.'),
-    audience: optionalText('What aud must hold. Default: anything.'),
-    nameClaim: optionalText('The claim that is the name of the principal. Default: sub, else name.')
-  })
-})
-
 export const Settings = Type.Object(
   {
     roles: Type.Array(Type.Enum(['relay', 'edge', 'ingest']), {
@@ -203,7 +166,7 @@ export const Settings = Type.Object(
     stomp: Stomp,
     kafka: Kafka,
     redis: Redis,
-    auth: Auth,
+    auth: AuthSettings,
     lifecycle: group('Start and stop.', {
       drainTimeoutMs: integer(5000, [0], 'Window in which sessions are closed when the process stops, milliseconds.'),
       deadlineMs: integer(15_000, [100], 'When the process ends at the latest once told to stop, milliseconds.')

@@ -11,9 +11,13 @@ export function credentialsOf(request: FastifyRequest): Credentials {
   }
 }
 
-/** @throws BatonError UNAUTHENTICATED */
+/** @throws BatonError UNAUTHENTICATED, AUTH_UNAVAILABLE */
 export function principalOf(request: FastifyRequest, auth: Auth): Promise<Principal> {
-  return auth.authenticate(credentialsOf(request))
+  return auth.authenticate({ ...credentialsOf(request), remoteAddress: request.ip, path: pathOf(request.url) })
+}
+
+export function pathOf(url: string): string {
+  return url.split('?', 1)[0] as string
 }
 
 /** The URL as it may be logged: without the value of `access_token`. */

@@ -35,7 +35,7 @@ export interface HttpOptions {
   /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
   admin: { host: string; port?: number; token?: string }
   stomp: { paths: readonly string[]; maxBodyBytes: number; maxHeaderBytes: number }
-  auth: { mode: 'none' | 'users' | 'jwt' }
+  auth: { mode: 'none' | 'users' | 'jwt' | 'http' }
   routes: Readonly<Record<string, RouteView>>
   version: string
 }

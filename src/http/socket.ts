@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { BatonError } from '../errors.ts'
-import { credentialsOf } from './request.ts'
+import { credentialsOf, pathOf } from './request.ts'
 
 // The upgrade only: which paths, which origins, which sub-protocol. What the socket then says is the affair of whoever accepts it.
 
@@ -101,8 +101,4 @@ export async function registerSockets(
       }
     })
   }
-}
-
-function pathOf(url: string): string {
-  return url.split('?', 1)[0] as string
 }

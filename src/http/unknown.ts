@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { BatonError } from '../errors.ts'
 import { sendProblem } from './problem.ts'
+import { pathOf } from './request.ts'
 
 /** 404 for a path that nothing serves, 405 with `Allow` for one that other methods serve. */
 export function answerUnknown(app: FastifyInstance): void {
@@ -15,7 +16,7 @@ export function answerUnknown(app: FastifyInstance): void {
     served.push({ path: new RegExp(`^${pattern}$`), methods: new Set([method].flat()) })
   })
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] as string
+    const path = pathOf(request.url)
     const methods = new Set(served.filter(route => route.path.test(path)).flatMap(route => [...route.methods]))
     if (methods.size === 0 || methods.has(request.method))
       return sendProblem(reply, new BatonError('NOT_FOUND', `nothing is served at ${path}`))

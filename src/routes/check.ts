@@ -29,6 +29,15 @@ function reservedFaults({ name, out }: CompiledRoute): Fault[] {
   )
 }
 
+/** A SEND there would never reach its route. */
+export function refreshFaults(routes: readonly CompiledRoute[], refreshDestination: string | undefined): Fault[] {
+  return routes.flatMap(({ name, send }) => {
+    if (refreshDestination === undefined || !send?.destination?.match(refreshDestination)) return []
+    const message = `is what routes.${name}.send.destination takes: choose another`
+    return [{ path: 'auth.refreshDestination', message }]
+  })
+}
+
 function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
   const faults: Fault[] = []
   const say = (setting: string, message: string) =>

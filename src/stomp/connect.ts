@@ -55,11 +55,15 @@ export function negotiateHeartBeat(proposed = '0,0', heartBeatMs: number): { hea
 }
 
 /** The frame's own before those of the upgrade. */
-function credentialsOf({ headers }: Frame, upgrade: Upgrade): Credentials {
+export function credentialsOf({ headers }: Frame, upgrade: Upgrade): Credentials {
   const login = headers.get('login')
   const passcode = headers.get('passcode')
+  const { path, remoteAddress } = upgrade
   const authorization = headers.get('Authorization') ?? headers.get('authorization') ?? upgrade.authorization
   return {
+    headers,
+    path,
+    remoteAddress,
     ...(login !== undefined && { login }),
     ...(passcode !== undefined && { passcode }),
     ...(authorization !== undefined && { authorization }),

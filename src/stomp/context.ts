@@ -31,6 +31,8 @@ export interface StompOptions {
   maxTransactions: number
   /** Bodies of one transaction together; each of its frames counts 256 bytes more. */
   transactionBytes: number
+  /** Takes SENDs with a fresh credential of the session. Absent: none expires. */
+  refreshDestination?: string | undefined
 }
 
 export interface StompDeps {
@@ -53,6 +55,7 @@ export interface Upgrade {
 /** Who speaks, and how; there from CONNECT on. */
 export interface Peer {
   version: Version
+  /** Another object after a refresh. */
   principal: Principal
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { BatonError } from '../errors.ts'
 import { ack, nack } from './acknowledge.ts'
 import { acknowledged, type Handler, requireHeader } from './context.ts'
+import { refresh } from './refresh.ts'
 import { ask, requestOf } from './reply.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 import { abort, begin, commit, transactionOf } from './transaction.ts'
@@ -13,7 +14,9 @@ import { abort, begin, commit, transactionOf } from './transaction.ts'
 const send: Handler = async (context, peer, frame) => {
   const { routes, inbound } = context.deps
   const { body } = frame
-  const { route, rule, names } = routes.sendable(requireHeader(frame, 'destination'))
+  const destination = requireHeader(frame, 'destination')
+  if (destination === context.options.refreshDestination) return refresh(context, peer, frame)
+  const { route, rule, names } = routes.sendable(destination)
   const request = requestOf(frame, rule)
   const transaction = transactionOf(context, frame)
   // No prototype: a header may be called `constructor`.

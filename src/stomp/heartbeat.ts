@@ -16,6 +16,8 @@ export interface PulseEvents {
   silent(): void
   /** A byte has waited in the send queue for longer than `sendQueueAgeMs`. */
   stuck(): void
+  /** Each 250 ms, for what goes by the time of day. */
+  ticked(wallMs: number): void
 }
 
 /** The time-keeping of one session. */
@@ -68,6 +70,7 @@ export function createHeart(options: HeartOptions) {
       function tick(nowMs: number, beforeMs: number): void {
         if (!greeted && nowMs - bornMs >= options.connectTimeoutMs) events.late()
         if (queueAgeMs(nowMs) > options.sendQueueAgeMs) events.stuck()
+        events.ticked(wallMs)
         // While we do not read, the client's silence says nothing.
         if (heard || transport.paused) heardMs = nowMs
         heard = false

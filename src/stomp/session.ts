@@ -69,7 +69,11 @@ export function createSession(
   const pulse = deps.heart.watch(transport, {
     late: () => refuse('CONNECT_TIMEOUT', `CONNECT must come within ${options.connectTimeoutMs} ms`),
     silent: () => refuse('HEARTBEAT_TIMEOUT', 'neither data nor heart-beats came as agreed at CONNECT'),
-    stuck: () => slow('age')
+    stuck: () => slow('age'),
+    ticked(wallMs) {
+      const expiresAtMs = peer?.principal.expiresAtMs
+      if (expiresAtMs !== undefined && wallMs >= expiresAtMs) refuse('TOKEN_EXPIRED', EXPIRED)
+    }
   })
 
   transport.start({
@@ -221,6 +225,8 @@ export function createSession(
     }
   }
 }
+
+const EXPIRED = 'the credential of this session has expired: SEND a fresh one before, or connect with it'
 
 const SLOW = {
   bytes: 'more waits to be read by this client than the send queue holds; resume with last-message-id',

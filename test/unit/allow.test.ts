@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createAuth, type Principal } from '../../src/auth.ts'
+import type { Principal } from '../../src/auth.ts'
 import type { BatonError } from '../../src/errors.ts'
 import type { Condition, Route } from '../../src/routes.ts'
-import { configOf } from './config-of.ts'
+import { authOf } from './auth-of.ts'
 
 // What a principal may do by the conditions of `allow`.
 
-const auth = createAuth(configOf({ routes: { any: { topic: 'any', channel: 'any', destination: '/any' } } }).auth)
+const auth = authOf({ mode: 'none' })
 const claims = { role: 'admin', rooms: ['7', 8], org: { id: 5 } }
 const principal: Principal = { name: 'a', claims, guest: false }
 const holding = (claims: Record<string, unknown>): Principal => ({ name: 'a', claims, guest: false })

@@ -41,6 +41,13 @@ describe('a configuration', () => {
     assert.deepEqual(redis, { url: 'redis://a', prefix: '', readTimeoutMs: 5000 })
   })
 
+  test('has a destination for refreshes only where credentials expire, so that it is in nobody\u2019s way', () => {
+    const send = { destination: '/app/auth/refresh' }
+    assert.equal(configOf({ routes: { any: { ...routes.any, send } } }).auth.refreshDestination, undefined)
+    const jwt = configOf({ routes, auth: { mode: 'jwt', jwt: { secret: 'x' } } })
+    assert.equal(jwt.auth.refreshDestination, '/app/auth/refresh')
+  })
+
   test('denies by default once auth is on', () => {
     const auth = { mode: 'jwt', jwt: { secret: 'x' } }
     const any = { ...routes.any, allow: { subscribe: 'authenticated' } }
@@ -98,7 +105,7 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'baton.yaml:5: kafka.tls.cca: is not a setting, did you mean ca? Allowed: ca, cert, key, rejectUnauthorized',
       'baton.yaml:6: stomp.maxHeaders: must be an integer, is a string',
       'baton.yaml:6: stomp.paths.0: must be a path that begins with /',
-      'baton.yaml:7: auth.mode: must be one of none, users, jwt'
+      'baton.yaml:7: auth.mode: must be one of none, users, jwt, http'
     ])
   })
 
@@ -196,6 +203,21 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'a key set that is nowhere',
       { auth: { mode: 'jwt', jwt: { jwksUrl: 'keys.json' } } },
       /auth\.jwt\.jwksUrl: must be an http/
+    ],
+    ['mode http without http', { auth: { mode: 'http' } }, /auth\.http: must be there in mode http/],
+    ['auth.http without a url', { auth: { mode: 'http', http: {} } }, /auth\.http: url is missing/],
+    [
+      'a url that holds a password',
+      { auth: { mode: 'http', http: { url: 'https://baton:secret@login.example' } } },
+      /auth\.http\.url: must be an http or https URL without/
+    ],
+    [
+      'a route that takes the SENDs of refreshes',
+      {
+        auth: { mode: 'jwt', jwt: { secret: 'x' }, refreshDestination: '/pub/7/x' },
+        routes: { any: { ...routes.any, send: { destination: '/pub/{key}/x' } } }
+      },
+      /auth\.refreshDestination: is what routes\.any\.send\.destination takes/
     ],
     [
       'tokens in bodies without mode jwt',

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { createAuth, type Principal } from '../../src/auth.ts'
+import type { Principal } from '../../src/auth.ts'
 import { BatonError } from '../../src/errors.ts'
 import { createMemoryLog } from '../../src/memory/log.ts'
 import { REVOCATIONS_CHANNEL, type RevocationStore } from '../../src/ports/revocations.ts'
 import { createRevocations, type Revocations } from '../../src/revocations.ts'
 import { silent } from '../support/flows.ts'
 import { waitFor } from '../support/wait.ts'
+import { authOf } from './auth-of.ts'
 import { configOf } from './config-of.ts'
 
 // What a replica makes of the list, with the list of one process in place of that of Redis.
@@ -82,8 +83,7 @@ test('authentication refuses whom it finds revoked, by session and by token, and
     { login: 'mina', passcode: 'one' },
     { login: 'guest', passcode: 'one' }
   ]
-  const routes = { any: { topic: 'any', channel: 'any', destination: '/any' } }
-  const auth = revocations.guard(createAuth(configOf({ routes, auth: { mode: 'users', guests: true, users } }).auth))
+  const auth = revocations.guard(authOf({ mode: 'users', guests: true, users }))
   const tokens = revocations.guard({ ...auth, verifyToken: async token => who(token) })
   for (const { principal } of [soon('mina'), soon('guest')]) await revocations.revoke(soon(principal))
   const isRefusal = ({ code, detail }: BatonError) => code === 'REVOKED' && /until \d{4}-\d\d-\d\dT/.test(detail)

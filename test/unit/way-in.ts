@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { SignJWT } from 'jose'
+import pino from 'pino'
 import { createAuth, type Principal } from '../../src/auth.ts'
 import type { BatonError, ErrorCode } from '../../src/errors.ts'
 import { createInbound, type Prepared } from '../../src/inbound.ts'
@@ -37,7 +38,10 @@ export function wayIn(settings: { routes: object; auth?: object }, maxBodyBytes 
       return records.map(({ topic }, offset) => ({ topic, partition: 0, offset }))
     }
   }
-  const inbound = createInbound({ maxBodyBytes }, { auth: createAuth(config.auth), sink, metrics })
+  const inbound = createInbound(
+    { maxBodyBytes },
+    { auth: createAuth(config.auth, { logger: pino({ level: 'silent' }) }), sink, metrics }
+  )
   const send = (
     destination: string,
     { body = '', headers = {}, principal = GUEST }: Sending = {}

@@ -63,10 +63,13 @@ describe('CONNECT', () => {
     const client = open()
     client.send('CONNECT\naccept-version:1.2\nlogin:me\npasscode:wrong\nreceipt:1\n\n^@')
     await refused(client, 'UNAUTHENTICATED', 1008)
-    assert.deepEqual(seen.credentials.slice(0, 2), [
-      { authorization: 'Bearer upgrade', accessToken: 'query' },
-      { login: 'me', passcode: 'a\\cb', authorization: 'Bearer frame' }
+    const shown = seen.credentials.map(({ headers: _, ...credentials }) => credentials)
+    const from = { path: '/ws', remoteAddress: '192.0.2.1' }
+    assert.deepEqual(shown.slice(0, 2), [
+      { ...from, authorization: 'Bearer upgrade', accessToken: 'query' },
+      { ...from, login: 'me', passcode: 'a\\cb', authorization: 'Bearer frame' }
     ])
+    assert.equal(seen.credentials[1]?.headers?.get('accept-version'), '1.2')
     assert.ok(!JSON.stringify(seen.log).includes('wrong'))
   })
 
@@ -188,7 +191,7 @@ describe('heart-beats', () => {
     t.mock.timers.enable({ apis: ['setInterval', 'Date'] })
     const heart = createHeart({ connectTimeoutMs: 10_000, sendQueueAgeMs: 10_000 })
     const silent = mock.fn()
-    const pulse = heart.watch(stompPair().transport, { late() {}, stuck() {}, silent })
+    const pulse = heart.watch(stompPair().transport, { late() {}, stuck() {}, ticked() {}, silent })
     pulse.greeted()
     pulse.begin({ sendEveryMs: 0, expectEveryMs: 1000 })
     t.mock.timers.setTime(Date.now() + 3_600_000)
@@ -204,7 +207,7 @@ describe('heart-beats', () => {
     const heart = createHeart({ connectTimeoutMs: 100_000, sendQueueAgeMs: 2000 })
     const stuck = mock.fn()
     const queue = { queuedBytes: 0, writtenBytes: 0, paused: false, write() {} }
-    const pulse = heart.watch(queue, { late() {}, silent() {}, stuck })
+    const pulse = heart.watch(queue, { late() {}, silent() {}, ticked() {}, stuck })
     // 100 bytes more each tick, of which the client reads as many: the queue is never empty, yet nothing in it gets old.
     for (let i = 0; i < 40; i++) {
       queue.writtenBytes += 100

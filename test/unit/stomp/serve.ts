@@ -56,7 +56,7 @@ function ruleOf(destination: string): SendRule {
 
 /**
  * A STOMP server whose neighbours are plain objects: everything at `/sub/` can be subscribed to, everything at `/pub/` can be
- * sent to, a login `no-<verb>` is not allowed that verb, and the fan-out is the real one.
+ * sent to, a login or claim `may` of `no-<verb>` is not allowed that verb, and the fan-out is the real one.
  */
 export function serve(overrides: Partial<StompOptions> = {}) {
   const metrics = createMetrics()
@@ -75,6 +75,10 @@ export function serve(overrides: Partial<StompOptions> = {}) {
     /** What is replayed before a subscription is live. */
     replays: [] as Delivery[],
     gap: undefined as Gap | undefined,
+    async authenticate({ login, passcode }: Credentials): Promise<Principal> {
+      if (passcode === 'wrong') throw new BatonError('UNAUTHENTICATED', 'the passcode is not the one of the login')
+      return { name: login ?? 'guest', claims: {}, guest: login === undefined }
+    },
     produce: (_: Prepared[]): Promise<Produced[]> => Promise.resolve([]),
     ask: async (_: Prepared): Promise<Asked> => assert.fail('nobody should ask')
   }
@@ -91,15 +95,14 @@ export function serve(overrides: Partial<StompOptions> = {}) {
   }
 
   const auth: Auth = {
-    async authenticate(credentials) {
+    authenticate(credentials) {
       seen.credentials.push(credentials)
-      if (credentials.passcode === 'wrong')
-        throw new BatonError('UNAUTHENTICATED', 'the passcode is not the one of the login')
-      return { name: credentials.login ?? 'guest', claims: {}, guest: credentials.login === undefined }
+      return world.authenticate(credentials)
     },
     verifyToken: async (): Promise<Principal> => ({ name: 'token', claims: {}, guest: false }),
     authorize(verb, _route, principal) {
-      if (principal.name === `no-${verb}`) throw new BatonError('FORBIDDEN', `${verb} is not allowed on route room`)
+      if (principal.name === `no-${verb}` || principal.claims['may'] === `no-${verb}`)
+        throw new BatonError('FORBIDDEN', `${verb} is not allowed on route room`)
     }
   }
 
