@@ -1,11 +1,18 @@
 import { createPublicKey } from 'node:crypto'
 import type { Fault } from './faults.ts'
 import type { Config } from './normalize.ts'
+import { originOf } from './origin.ts'
 import { topicFaults } from './topics.ts'
 
 /** Faults between settings that each hold alone. */
 export function crossFaults(config: Config): Fault[] {
-  return [...roleFaults(config), ...linkFaults(config), ...authFaults(config), ...topicFaults(config)]
+  return [
+    ...roleFaults(config),
+    ...httpFaults(config),
+    ...linkFaults(config),
+    ...authFaults(config),
+    ...topicFaults(config)
+  ]
 }
 
 function roleFaults({ roles, kafka, redis, routes }: Config): Fault[] {
@@ -21,6 +28,15 @@ function roleFaults({ roles, kafka, redis, routes }: Config): Fault[] {
       message: `a replica that is ${roles.join(' and ')} only shares nothing with the others through memory: set ${missing.join(' and ')}, or take both relay and edge`
     }
   ]
+}
+
+function httpFaults({ http }: Config): Fault[] {
+  return (['allowedOrigins', 'corsOrigins'] as const).flatMap(setting =>
+    http[setting].flatMap((origin, index) => {
+      if (origin === '*' || origin === 'null' || originOf(origin) !== undefined) return []
+      return [{ path: `http.${setting}.${index}`, message: 'must be an origin such as https://chat.example, or *' }]
+    })
+  )
 }
 
 function linkFaults({ kafka, redis, lifecycle }: Config): Fault[] {

@@ -1,3 +1,4 @@
+import { originOf } from './origin.ts'
 import type { Reply, RouteSettings } from './route.ts'
 import type { Settings } from './settings.ts'
 import { durationMs } from './types.ts'
@@ -13,16 +14,21 @@ export type TopicConfig = Exclude<NonNullable<RouteSettings['topic']>, string>
 /** What the rest of the process is given: `Settings` with durations in milliseconds and every short form written out. */
 export type Config = ReturnType<typeof normalize>
 
-export function normalize({ kafka, routes, auth, ...settings }: Settings) {
+export function normalize({ kafka, routes, auth, http, ...settings }: Settings) {
   const { mode, refreshDestination } = auth
   const byDefault = mode === 'none' ? 'anyone' : 'nobody'
   const expires = mode === 'jwt' || mode === 'http'
   return {
     ...settings,
+    http: { ...http, allowedOrigins: origins(http.allowedOrigins), corsOrigins: origins(http.corsOrigins) },
     auth: { ...auth, refreshDestination: expires ? refreshDestination : undefined },
     ...(kafka && { kafka: normalizeKafka(kafka) }),
     routes: Object.fromEntries(Object.entries(routes).map(([name, route]) => [name, normalizeRoute(route, byDefault)]))
   }
+}
+
+function origins(texts: readonly string[]): string[] {
+  return texts.map(text => originOf(text) ?? text)
 }
 
 function normalizeKafka({ refill, ...kafka }: NonNullable<Settings['kafka']>) {

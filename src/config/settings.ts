@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { AuthSettings } from './auth.ts'
 import { RouteSettings } from './route.ts'
-import { duration, group, integer, list, oneOf, optionalGroup, optionalText, text, topicName } from './types.ts'
+import { duration, flag, group, integer, list, oneOf, optionalGroup, optionalText, text, topicName } from './types.ts'
 
 // Every setting, its default and what it means. config/schema.json, the environment names and the Config type come from here.
 
@@ -48,6 +48,10 @@ const Http = group('The listener of WebSockets and HTTP.', {
   allowedOrigins: list(
     [],
     'Origins whose pages may open a WebSocket. Empty: the same host, or any where auth.mode is none.'
+  ),
+  allowAbsentOrigin: flag(
+    false,
+    'Whether a WebSocket without an Origin, which comes from no browser, may be opened where origins are checked.'
   ),
   maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.')
 })

@@ -30,6 +30,8 @@ export interface HttpOptions {
     corsOrigins: readonly string[]
     /** Origins whose pages may open a WebSocket. None: those of the same host, or any where `auth.mode` is `none`. */
     allowedOrigins: readonly string[]
+    /** Where origins are checked, a WebSocket may come without one. */
+    allowAbsentOrigin: boolean
     maxBodyBytes: number
   }
   /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
@@ -178,7 +180,10 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
       app,
       {
         paths: stomp.paths,
-        allowedOrigins: http.allowedOrigins.length === 0 && open ? ['*'] : http.allowedOrigins,
+        origins: {
+          allowed: http.allowedOrigins.length === 0 && open ? ['*'] : http.allowedOrigins,
+          allowAbsent: http.allowAbsentOrigin
+        },
         // Well over a frame, so that one too large is refused by an ERROR that says so, and many may share a message.
         maxMessageBytes: 4 * (stomp.maxBodyBytes + stomp.maxHeaderBytes)
       },

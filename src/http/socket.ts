@@ -3,6 +3,7 @@ import websocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
+import { originOf } from '../config/origin.ts'
 import { BatonError } from '../errors.ts'
 import { credentialsOf, pathOf } from './request.ts'
 
@@ -19,10 +20,16 @@ export interface Upgrade {
 /** Takes over an open WebSocket; `socket` is the one below it. Must not throw. */
 export type Accept = (ws: WebSocket, socket: Socket, upgrade: Upgrade) => void
 
+export interface Origins {
+  /** As `originOf` writes them; `*` stands for any, even none. Empty: the page must come from the very host that it connects to. */
+  allowed: readonly string[]
+  /** Requests without an Origin, which come from no browser, pass. */
+  allowAbsent: boolean
+}
+
 export interface SocketOptions {
   paths: readonly string[]
-  /** `*` stands for any. Requests without an Origin come from no browser and pass. */
-  allowedOrigins: readonly string[]
+  origins: Origins
   /** A WebSocket message over this is answered with 1009. */
   maxMessageBytes: number
 }
@@ -34,19 +41,20 @@ export function chooseProtocol(offered: ReadonlySet<string>): string | false {
   return SUB_PROTOCOLS.find(protocol => offered.has(protocol)) ?? false
 }
 
-/** No list: the page must come from the very host that it connects to. */
 export function originAllowed(
   origin: string | undefined,
   host: string | undefined,
-  allowed: readonly string[]
+  { allowed, allowAbsent }: Origins
 ): boolean {
-  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true
-  return allowed.length === 0 && URL.canParse(origin) && new URL(origin).host === host
+  if (allowed.includes('*')) return true
+  if (origin === undefined) return allowAbsent
+  const from = originOf(origin) ?? origin
+  return allowed.length > 0 ? allowed.includes(from) : originOf(`${from.split('//')[0]}//${host}`) === from
 }
 
 export async function registerSockets(
   app: FastifyInstance,
-  { paths, allowedOrigins, maxMessageBytes }: SocketOptions,
+  { paths, origins, maxMessageBytes }: SocketOptions,
   { accept, draining, logger }: { accept: Accept; draining: () => boolean; logger: Logger }
 ): Promise<void> {
   // `ws` closes with the right code by itself (1002, 1007, 1009).
@@ -82,11 +90,12 @@ export async function registerSockets(
         if (!ws)
           throw new BatonError('NOT_FOUND', `${path} speaks STOMP over WebSocket only: open it with a WebSocket client`)
         if (draining()) throw new BatonError('SHUTTING_DOWN', 'this replica is going away: connect again')
-        if (!originAllowed(origin, host, allowedOrigins)) {
-          throw new BatonError(
-            'ORIGIN_REFUSED',
-            `pages of ${origin} may not connect; http.allowedOrigins lists those that may`
-          )
+        if (!originAllowed(origin, host, origins)) {
+          const detail =
+            origin === undefined
+              ? 'no Origin was sent; http.allowAbsentOrigin lets in those who are no browsers'
+              : `pages of ${origin} may not connect; http.allowedOrigins lists those that may`
+          throw new BatonError('ORIGIN_REFUSED', detail)
         }
       },
       // From here on the response, and what listens for its socket's errors, would only keep the request for as long as the

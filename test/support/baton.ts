@@ -50,7 +50,8 @@ export async function startBaton(options: BatonOptions = {}): Promise<Baton> {
     command: process.execPath,
     args: [...NODE_FLAGS, 'src/main.ts', ...(file ? ['--config', file] : []), ...args],
     cwd: ROOT,
-    env: { BATON_HTTP_PORT: `${wanted}`, ...env },
+    // The clients of tests are no browsers.
+    env: { BATON_HTTP_PORT: `${wanted}`, BATON_HTTP_ALLOW_ABSENT_ORIGIN: 'true', ...env },
     ...(options.heard && { heard: options.heard })
   })
   try {

@@ -69,6 +69,14 @@ describe('a configuration', () => {
     }
   })
 
+  test('writes origins as browsers do', () => {
+    const { http } = configOf({
+      routes,
+      http: { allowedOrigins: ['HTTPS://A.example:443', 'null'], corsOrigins: ['*'] }
+    })
+    assert.deepEqual([http.allowedOrigins, http.corsOrigins], [['https://a.example', 'null'], ['*']])
+  })
+
   test('cannot be changed afterwards', () => {
     const config = configOf({ routes })
     assert.throws(() => Object.assign(config.http, { port: 1 }), TypeError)
@@ -100,7 +108,7 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'baton.yaml:12: routes.chat.log.ttl: must be a duration such as 500ms, 30s, 10m, 12h or 1d, is a number',
       'baton.yaml:13: routes.chat.allow.send: must be anyone, authenticated, nobody, or an object of claims with their values',
       'baton.yaml:2: http.port: must be <= 65535',
-      'baton.yaml:3: http.hots: is not a setting, did you mean host? Allowed: host, port, corsOrigins, allowedOrigins, maxBodyBytes',
+      'baton.yaml:3: http.hots: is not a setting, did you mean host? Allowed: host, port, corsOrigins, allowedOrigins, allowAbsentOrigin, maxBodyBytes',
       'baton.yaml:4: kafka: brokers is missing',
       'baton.yaml:5: kafka.tls.cca: is not a setting, did you mean ca? Allowed: ca, cert, key, rejectUnauthorized',
       'baton.yaml:6: stomp.maxHeaders: must be an integer, is a string',
@@ -203,6 +211,11 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'a key set that is nowhere',
       { auth: { mode: 'jwt', jwt: { jwksUrl: 'keys.json' } } },
       /auth\.jwt\.jwksUrl: must be an http/
+    ],
+    [
+      'an origin with a path',
+      { http: { allowedOrigins: ['*', 'https://a.example/'] } },
+      /http\.allowedOrigins\.1: must be an origin such as/
     ],
     ['mode http without http', { auth: { mode: 'http' } }, /auth\.http: must be there in mode http/],
     ['auth.http without a url', { auth: { mode: 'http', http: {} } }, /auth\.http: url is missing/],

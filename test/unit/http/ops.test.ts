@@ -92,7 +92,14 @@ test('only listed origins read answers from other sites', async () => {
 test('a port in use is an error that names the address, and close is idempotent before and after', async () => {
   await using it = await serve()
   const options = {
-    http: { host: '127.0.0.1', port: it.port, corsOrigins: [], allowedOrigins: [], maxBodyBytes: 1 },
+    http: {
+      host: '127.0.0.1',
+      port: it.port,
+      corsOrigins: [],
+      allowedOrigins: [],
+      allowAbsentOrigin: false,
+      maxBodyBytes: 1
+    },
     admin: { host: '127.0.0.1' },
     stomp: { paths: [], maxBodyBytes: 1, maxHeaderBytes: 1 }
   }

@@ -164,7 +164,15 @@ export async function serve(over: Over = {}) {
   const metrics = createMetrics()
   const server = createHttpServer(
     {
-      http: { host: '127.0.0.1', port: 0, corsOrigins: [], allowedOrigins: [], maxBodyBytes: 1024, ...over.http },
+      http: {
+        host: '127.0.0.1',
+        port: 0,
+        corsOrigins: [],
+        allowedOrigins: [],
+        allowAbsentOrigin: false,
+        maxBodyBytes: 1024,
+        ...over.http
+      },
       admin: { host: '127.0.0.1', ...over.admin },
       stomp: { paths: ['/ws'], maxBodyBytes: 1024, maxHeaderBytes: 1024, ...over.stomp },
       auth: { mode: over.auth ?? 'none' },

@@ -64,21 +64,45 @@ test('a socket elsewhere is answered with 404, a plain request here too', async 
   assert.match(await plain.text(), /speaks STOMP over WebSocket only/)
 })
 
-test('origins are checked against the list, and a request without one passes', async () => {
-  await using it = await serve({ http: { allowedOrigins: ['https://chat.example'] }, edge: { accept: stay } })
+test('origins are checked against the list, however they are written, and one must be there', async () => {
+  const allowedOrigins = ['https://chat.example', 'http://a.example:8000', 'capacitor://localhost']
+  await using it = await serve({ http: { allowedOrigins }, edge: { accept: stay } })
   const from = (origin: string) => open(it.wsUrl, [], { origin })
-  assert.ok((await from('https://chat.example')) instanceof WebSocket)
-  assert.equal(await from('https://evil.example'), 403)
-  assert.equal(await from('null'), 403)
-  assert.ok((await open(it.wsUrl)) instanceof WebSocket)
+  for (const origin of [...allowedOrigins, 'HTTPS://Chat.Example:443', 'http://A.example:8000']) {
+    assert.ok((await from(origin)) instanceof WebSocket, origin)
+  }
+  for (const origin of [
+    'http://chat.example',
+    'https://chat.example:8443',
+    'https://chat.example.evil.example',
+    'https://chat.example@evil.example',
+    'https://evil.example/https://chat.example',
+    'https://sub.chat.example',
+    'http://a.example',
+    it.url,
+    'null'
+  ]) {
+    assert.equal(await from(origin), 403, origin)
+  }
+  assert.equal(await open(it.wsUrl), 403)
+  await using lenient = await serve({ http: { allowedOrigins, allowAbsentOrigin: true }, edge: { accept: stay } })
+  assert.ok((await open(lenient.wsUrl)) instanceof WebSocket)
+  assert.equal(await open(lenient.wsUrl, [], { origin: 'https://evil.example' }), 403)
 })
 
 test('without a list only pages of the same host may connect, and any where nobody signs in', async () => {
   await using closed = await serve({ auth: 'jwt', edge: { accept: stay } })
-  assert.ok((await open(closed.wsUrl, [], { origin: closed.url })) instanceof WebSocket)
-  assert.equal(await open(closed.wsUrl, [], { origin: 'https://evil.example' }), 403)
+  const { host } = new URL(closed.url)
+  for (const origin of [closed.url, `https://${host}`])
+    assert.ok((await open(closed.wsUrl, [], { origin })) instanceof WebSocket)
+  const standard = { headers: { host: 'Chat.example:443' } }
+  assert.ok((await open(closed.wsUrl, [], { ...standard, origin: 'https://chat.example' })) instanceof WebSocket)
+  for (const origin of ['https://evil.example', 'null', ''])
+    assert.equal(await open(closed.wsUrl, [], { headers: { origin } }), 403)
+  assert.equal(await open(closed.wsUrl), 403)
   await using free = await serve({ edge: { accept: stay } })
   assert.ok((await open(free.wsUrl, [], { origin: 'https://any.example' })) instanceof WebSocket)
+  assert.ok((await open(free.wsUrl)) instanceof WebSocket)
 })
 
 test('compression is never agreed and a message over the limit is closed with 1009', async () => {
