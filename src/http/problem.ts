@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyError, FastifyReply } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { asBatonError, BatonError } from '../errors.ts'
 
@@ -46,6 +46,12 @@ export function sendProblem(reply: FastifyReply, refusal: BatonError): FastifyRe
 
 function problemOf({ code, row: { title, status, retryable }, detail, extra }: BatonError) {
   return { ...extra, type: `urn:baton:error:${code}`, title, status, detail, code, retryable }
+}
+
+/** Answers what no hook sees, such as a malformed URL. The socket of an upgrade is nobody else's to close. */
+export function refuseUnrouted(error: unknown, { raw }: FastifyRequest, reply: FastifyReply): void {
+  if (raw.headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.destroySoon())
+  sendProblem(reply, refusalOf(error))
 }
 
 /** Answers what Node's parser refuses, before there is a request, and closes the connection. */

@@ -1,13 +1,29 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { Auth, Credentials, Principal } from '../auth.ts'
 
+/** What `access_token` said in the query of a request; repeated, it is no token. */
+const tokens = new WeakMap<IncomingMessage, string>()
+
+/** Parts of a query, also of one that is not written as such: the rest of a URL is still logged. */
+const PART = /([?&;#]|%3[bf]|%2[36])(.*?)(?=[?&;#]|%3[bf]|%2[36]|$)/gi
+
+/** The URL without `access_token`, before anything sees it that could log or quote it. */
+export function withoutToken(raw: IncomingMessage): string {
+  return (raw.url as string).replace(PART, (part, begin: string, pair: string) => {
+    const [[name, token] = ['', '']] = new URLSearchParams(pair)
+    if (!/^access_token(?:=|$)/i.test(name)) return part
+    tokens.set(raw, tokens.has(raw) ? `${tokens.get(raw)},${token}` : token)
+    return begin === '?' ? begin : ''
+  })
+}
+
 /** What a request showed of who it is: `Authorization`, else the query's `access_token`. */
-export function credentialsOf(request: FastifyRequest): Credentials {
-  const { authorization } = request.headers
-  const { access_token: accessToken } = (request.query ?? {}) as Record<string, unknown>
+export function credentialsOf({ raw, headers: { authorization } }: FastifyRequest): Credentials {
+  const accessToken = tokens.get(raw)
   return {
     ...(authorization !== undefined && { authorization }),
-    ...(typeof accessToken === 'string' && { accessToken })
+    ...(accessToken !== undefined && { accessToken })
   }
 }
 
@@ -16,11 +32,7 @@ export function principalOf(request: FastifyRequest, auth: Auth): Promise<Princi
   return auth.authenticate({ ...credentialsOf(request), remoteAddress: request.ip, path: pathOf(request.url) })
 }
 
+/** Logs and problems have this of a URL: other parameters may hold what is nobody's business too. */
 export function pathOf(url: string): string {
   return url.split('?', 1)[0] as string
-}
-
-/** The URL as it may be logged: without the value of `access_token`. */
-export function loggedUrl(url: string): string {
-  return url.replace(/([?&]access_token=)[^&]*/gi, '$1…')
 }

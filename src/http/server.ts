@@ -13,9 +13,9 @@ import { registerAdmin } from './admin.ts'
 import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
 import { type Check, registerHealth, registerMetrics, registerOpenApi } from './ops.ts'
-import { refusalOf, refuseUnparsed, sendProblem } from './problem.ts'
+import { refusalOf, refuseUnparsed, refuseUnrouted, sendProblem } from './problem.ts'
 import { registerPublish } from './publish.ts'
-import { loggedUrl } from './request.ts'
+import { pathOf, withoutToken } from './request.ts'
 import { type Accept, registerSockets } from './socket.ts'
 import { answerUnknown } from './unknown.ts'
 
@@ -119,8 +119,9 @@ function createApp({ http }: HttpOptions, { logger, metrics }: HttpDeps): Fastif
     bodyLimit: http.maxBodyBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 2048 },
+    rewriteUrl: withoutToken,
     clientErrorHandler: refuseUnparsed,
-    frameworkErrors: (error, _, reply) => void sendProblem(reply, refusalOf(error))
+    frameworkErrors: refuseUnrouted
   })
   app.setSerializerCompiler(() => JSON.stringify)
   // A body is bytes, whatever its type: `inbound` reads what a route asks it to read.
@@ -131,12 +132,12 @@ function createApp({ http }: HttpOptions, { logger, metrics }: HttpDeps): Fastif
     const refusal = refusalOf(error)
     metrics.refused.inc({ code: refusal.code })
     if (refusal.code === 'INTERNAL') {
-      logger.error({ err: error, method: request.method, url: loggedUrl(request.url) }, 'request failed')
+      logger.error({ err: error, method: request.method, path: pathOf(request.url) }, 'request failed')
     }
     return sendProblem(reply, refusal)
   })
   app.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
-    logger.debug({ method, url: loggedUrl(url), status: statusCode, ms: Math.round(elapsedTime) }, 'request')
+    logger.debug({ method, path: pathOf(url), status: statusCode, ms: Math.round(elapsedTime) }, 'request')
   })
   answerUnknown(app)
   return app

@@ -178,9 +178,11 @@ export function createSession(
     if (ending.signal.aborted) return
     const error = asBatonError(cause)
     const { code, row, detail, extra } = error
+    // What is no command could be anything: a token, too.
+    const command = /^[A-Z]{1,11}$/.exec(frame?.command ?? '')?.[0]
     metrics.refused.inc({ code })
-    if (code === 'INTERNAL') logger.error({ err: error.cause, command: frame?.command }, 'session failed')
-    else logger.info({ code, detail, command: frame?.command }, 'session refused')
+    if (code === 'INTERNAL') logger.error({ err: error.cause, command }, 'session failed')
+    else logger.info({ code, detail, command }, 'session refused')
     const receiptId = frame?.headers.get('receipt')
     send(
       'ERROR',

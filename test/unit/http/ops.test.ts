@@ -57,18 +57,16 @@ test('unknown paths are 404, known ones with another method 405 with Allow, all 
   assert.match(String(malformed.headers.get('content-type')), /^application\/problem\+json/)
 })
 
-test('an error of ours is logged once and tells the client nothing; tokens in URLs are never logged', async () => {
+test('an error of ours is logged once and tells the client nothing', async () => {
   const lines: string[] = []
   const logger = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) })
   const log = { ...logOf([]), read: () => Promise.reject(new Error('a secret of the house')) }
   await using it = await serve({ logger, edge: { log } })
-  const response = await fetch(`${it.url}/history?destination=/sub/chat/7&access_token=hunter2`)
+  const response = await fetch(`${it.url}/history?destination=/sub/chat/7`)
   assert.equal(response.status, 500)
   assert.equal(((await response.json()) as Body).detail, 'see the log of the gateway')
   await it.server.close()
   assert.equal(lines.filter(line => line.includes('a secret of the house')).length, 1)
-  assert.ok(lines.some(line => line.includes('access_token=…')))
-  assert.ok(!lines.join('').includes('hunter2'))
 })
 
 test('only listed origins read answers from other sites', async () => {

@@ -81,6 +81,17 @@ describe('CONNECT', () => {
     }
   })
 
+  test('C7 what is no command is not logged, for it could be a token', async () => {
+    const { open, seen } = serve()
+    for (const command of ['Bearer eyJhbGciOi', 'eyJhbGciOi', 'GET /ws?access_token=eyJhbGciOi HTTP/1.1']) {
+      const client = open()
+      client.send(`${command}\n\n^@`)
+      await refused(client, 'NOT_CONNECTED', 1002)
+    }
+    assert.equal(seen.log.length, 3)
+    assert.doesNotMatch(JSON.stringify(seen.log), /eyJ/)
+  })
+
   test('C7 a second CONNECT is refused', async () => {
     const client = await serve().connect()
     client.send('CONNECT\naccept-version:1.2\n\n^@')
