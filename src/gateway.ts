@@ -167,8 +167,11 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       const listens = await http.start()
       const parts = [config.kafka ? 'Kafka' : 'records in memory', config.redis ? 'Redis' : 'logs in memory']
       const where = (usesBus ? parts : parts.slice(0, 1)).join(', ')
-      logger.info({ version, roles: config.roles }, `Baton listens on ${urlOf(listens.http)} (${where})`)
-      if (listens.admin) logger.info(`metrics and admin calls are served on ${urlOf(listens.admin)}`)
+      logger.info(
+        { version, roles: config.roles },
+        `Baton listens on ${urlOf(listens.http, config.http.tls ? 'https' : 'http')} (${where})`
+      )
+      if (listens.admin) logger.info(`metrics and admin calls are served on ${urlOf(listens.admin, 'http')}`)
       bringUp().catch(error => (closing ? logger.debug({ err: error }, 'start was given up') : onFatal(error)))
     },
 
@@ -188,8 +191,8 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   }
 }
 
-function urlOf({ address, port }: Address): string {
-  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+function urlOf({ address, port }: Address, scheme: 'http' | 'https'): string {
+  return `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
 interface Bus {

@@ -1,4 +1,5 @@
-import { createPublicKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import type { Fault } from './faults.ts'
 import type { Config } from './normalize.ts'
 import { originOf } from './origin.ts'
@@ -31,12 +32,35 @@ function roleFaults({ roles, kafka, redis, routes }: Config): Fault[] {
 }
 
 function httpFaults({ http }: Config): Fault[] {
-  return (['allowedOrigins', 'corsOrigins'] as const).flatMap(setting =>
+  const origins = (['allowedOrigins', 'corsOrigins'] as const).flatMap(setting =>
     http[setting].flatMap((origin, index) => {
       if (origin === '*' || origin === 'null' || originOf(origin) !== undefined) return []
       return [{ path: `http.${setting}.${index}`, message: 'must be an origin such as https://chat.example, or *' }]
     })
   )
+  return [...origins, ...tlsFaults(http.tls)]
+}
+
+function tlsFaults(tls: Config['http']['tls']): Fault[] {
+  if (!tls) return []
+  const cert = attempt(() => new X509Certificate(tls.cert))
+  const key = attempt(() => createPrivateKey(tls.key))
+  const faults: Fault[] = []
+  if (!cert) faults.push({ path: 'http.tls.cert', message: 'must be a certificate in PEM' })
+  if (!key) faults.push({ path: 'http.tls.key', message: 'must be a private key in PEM, without a passphrase' })
+  if (!cert || !key) return faults
+  if (!cert.checkPrivateKey(key)) return [{ path: 'http.tls.key', message: 'does not belong to the certificate' }]
+  if (attempt(() => createSecureContext(tls))) return []
+  return [{ path: 'http.tls.cert', message: 'is refused by OpenSSL: its key is too small, or its chain is broken' }]
+}
+
+/** Undefined where it throws. The message of what it throws may quote a secret. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
 function linkFaults({ kafka, redis, lifecycle }: Config): Fault[] {
@@ -95,9 +119,6 @@ function isHttpUrl(text: string): boolean {
 }
 
 function isPublicKey(pem: string): boolean {
-  try {
-    return ['rsa', 'ec', 'ed25519'].includes(createPublicKey(pem).asymmetricKeyType ?? '')
-  } catch {
-    return false
-  }
+  const type = attempt(() => createPublicKey(pem).asymmetricKeyType)
+  return type === 'rsa' || type === 'ec' || type === 'ed25519'
 }

@@ -53,7 +53,11 @@ const Http = group('The listener of WebSockets and HTTP.', {
     false,
     'Whether a WebSocket without an Origin, which comes from no browser, may be opened where origins are checked.'
   ),
-  maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.')
+  maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.'),
+  tls: optionalGroup('TLS 1.2 and 1.3 instead of plain text, for WebSockets and HTTP. Absent: a proxy does that.', {
+    cert: Type.String({ description: 'PEM of the certificate, and of those between it and the authority.' }),
+    key: Type.String({ description: 'PEM of its private key.' })
+  })
 })
 
 const Admin = group('What only those who run it are to see: metrics, and calls that send principals away.', {

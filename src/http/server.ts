@@ -33,6 +33,8 @@ export interface HttpOptions {
     /** Where origins are checked, a WebSocket may come without one. */
     allowAbsentOrigin: boolean
     maxBodyBytes: number
+    /** PEM. Absent: plain text. */
+    tls?: { cert: string; key: string }
   }
   /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
   admin: { host: string; port?: number; token?: string }
@@ -112,8 +114,13 @@ export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServ
 }
 
 /** What every listener has: its limits, its log lines, its refusals. */
-function createApp({ http }: HttpOptions, { logger, metrics }: HttpDeps): FastifyInstance {
-  const app = fastify({
+function createApp(
+  { http }: HttpOptions,
+  { logger, metrics }: HttpDeps,
+  tls?: HttpOptions['http']['tls']
+): FastifyInstance {
+  const app: FastifyInstance = fastify({
+    ...(tls && { https: { ...tls, minVersion: 'TLSv1.2' } }),
     // Its own lines at info: one per request, and one per network interface that it listens on.
     loggerInstance: logger.child({}, logger.isLevelEnabled('warn') ? { level: 'warn' } : {}) as FastifyBaseLogger,
     bodyLimit: http.maxBodyBytes,
@@ -160,7 +167,7 @@ async function buildAdmin(options: HttpOptions, deps: HttpDeps, draining: () => 
 async function build(options: HttpOptions, deps: HttpDeps, draining: () => boolean): Promise<FastifyInstance> {
   const { http, stomp, auth, routes, version } = options
   const { logger, metrics, checks, edge, ingest } = deps
-  const app = createApp(options, deps)
+  const app = createApp(options, deps, http.tls)
   if (http.corsOrigins.length > 0) {
     await app.register(cors, {
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pino from 'pino'
 import { createKafkaClient, type KafkaClientOptions } from '../../src/kafka/client.ts'
 import { createAdminLink } from '../../src/kafka/link.ts'
 import { createKafkaSink } from '../../src/kafka/producer.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { startKafka } from '../support/kafka.ts'
 import { NO_TOPICS, withKafka } from '../support/kafka-client.ts'
-import { temporaryFolder } from '../support/processes.ts'
 import { waitFor } from '../support/wait.ts'
 
 const warnings: string[] = []
@@ -89,12 +86,3 @@ test('TLS with an authority of its own opens Kafka; without it, it does not', as
   assert.ok(Array.isArray(await listTopics({ ca: cert })))
   await assert.rejects(listTopics(true), /self-signed certificate/)
 })
-
-function selfSigned(): { cert: string; key: string } {
-  const folder = temporaryFolder('baton-tls')
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const how = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert]
-  execFileSync('openssl', [...how, ...subject], { stdio: 'ignore' })
-  return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-}

@@ -18,9 +18,9 @@ export interface BatonOptions {
 }
 
 export interface Baton extends AsyncDisposable {
-  /** `http://host:port` */
+  /** `http://host:port`, or `https:`. */
   readonly url: string
-  /** `ws://host:port/ws` */
+  /** `ws://host:port/ws`, or `wss:`. */
   readonly wsUrl: string
   readonly port: number
   readonly pid: number
@@ -39,7 +39,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
 /** Of `node`, as `npm start` has them. */
 export const NODE_FLAGS = scripts.start.split(' ').filter(word => word.startsWith('--'))
-const ADDRESS = /http:\/\/(\[[\da-f:]+\]|[\w.-]+):(\d+)/
+const ADDRESS = /https?:\/\/(\[[\da-f:]+\]|[\w.-]+):(\d+)/
 const START_DEADLINE_MS = 30_000
 
 /** A Baton in a process of its own, listening and ready. @throws with its output when it is not within 30 s. */
@@ -55,7 +55,7 @@ export async function startBaton(options: BatonOptions = {}): Promise<Baton> {
     ...(options.heard && { heard: options.heard })
   })
   try {
-    const [url, host, port] = await baton.match(ADDRESS, START_DEADLINE_MS)
+    const [url, , port] = await baton.match(ADDRESS, START_DEADLINE_MS)
     if (ready) {
       const what = () => `${url}/readyz; its log:\n${baton.output.slice(-4000)}`
       const isReady = () => fetch(`${url}/readyz`).then(response => response.ok)
@@ -63,7 +63,7 @@ export async function startBaton(options: BatonOptions = {}): Promise<Baton> {
     }
     return {
       url,
-      wsUrl: `ws://${host}:${port}/ws`,
+      wsUrl: `${url.replace('http', 'ws')}/ws`,
       port: Number(port),
       pid: baton.pid,
       get logs() {
