@@ -34,7 +34,6 @@ export function createEndpoint({ url, timeoutMs, cacheMs }: NonNullable<Config['
     if (calls === MAX_CALLS) await new Promise<void>(resolve => waiting.push(resolve))
     else calls++
     try {
-      signal.throwIfAborted()
       const headers = { 'content-type': 'application/json', accept: 'application/json' }
       const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
       return await principalOf(response)
