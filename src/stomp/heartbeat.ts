@@ -42,64 +42,34 @@ export type Heart = ReturnType<typeof createHeart>
 const TICK_MS = 250
 const DEAD_AFTER_INTERVALS = 2.5
 const EOL = Buffer.from('\n')
+const SILENCE: Rhythm = { sendEveryMs: 0, expectEveryMs: 0 }
+
+interface Clock {
+  /** Moves by two ticks at most. Milliseconds. */
+  nowMs: number
+  /** `nowMs` one tick ago. */
+  beforeMs: number
+  /** The time of day. */
+  wallMs: number
+}
 
 export function createHeart(options: HeartOptions) {
-  const ticks = new Set<(nowMs: number, beforeMs: number) => void>()
-  let nowMs = 0
-  let wallMs = Date.now()
+  const pulses = new Set<SessionPulse>()
+  const clock: Clock = { nowMs: 0, beforeMs: 0, wallMs: Date.now() }
   const timer = setInterval(() => {
-    const elapsedMs = Date.now() - wallMs
-    wallMs += elapsedMs
-    const beforeMs = nowMs
-    nowMs += Math.min(Math.max(elapsedMs, 0), 2 * TICK_MS)
-    for (const tick of ticks) tick(nowMs, beforeMs)
+    const elapsedMs = Date.now() - clock.wallMs
+    clock.wallMs += elapsedMs
+    clock.beforeMs = clock.nowMs
+    clock.nowMs += Math.min(Math.max(elapsedMs, 0), 2 * TICK_MS)
+    for (const pulse of pulses) pulse.tick(clock, options)
   }, TICK_MS)
   timer.unref()
 
   return {
     watch(transport: Watched, events: PulseEvents): Pulse {
-      const bornMs = nowMs
-      const queueAgeMs = createQueueAge(transport)
-      let greeted = false
-      let heard = false
-      let rhythm: Rhythm = { sendEveryMs: 0, expectEveryMs: 0 }
-      let heardMs = nowMs
-      let sentMs = nowMs
-      let writtenBytes = 0
-
-      function tick(nowMs: number, beforeMs: number): void {
-        if (!greeted && nowMs - bornMs >= options.connectTimeoutMs) events.late()
-        if (queueAgeMs(nowMs) > options.sendQueueAgeMs) events.stuck()
-        events.ticked(wallMs)
-        // While we do not read, the client's silence says nothing.
-        if (heard || transport.paused) heardMs = nowMs
-        heard = false
-        const { sendEveryMs, expectEveryMs } = rhythm
-        if (expectEveryMs > 0 && nowMs - heardMs > DEAD_AFTER_INTERVALS * expectEveryMs) events.silent()
-        if (transport.writtenBytes !== writtenBytes) sentMs = beforeMs
-        if (sendEveryMs > 0 && nowMs + TICK_MS - sentMs >= sendEveryMs && transport.queuedBytes === 0) {
-          transport.write(EOL)
-          sentMs = nowMs
-        }
-        writtenBytes = transport.writtenBytes
-      }
-
-      ticks.add(tick)
-      return {
-        heard() {
-          heard = true
-        },
-        greeted() {
-          greeted = true
-        },
-        begin(negotiated) {
-          rhythm = negotiated
-          heardMs = sentMs = nowMs
-        },
-        stop() {
-          ticks.delete(tick)
-        }
-      }
+      const pulse = new SessionPulse(transport, events, clock, pulses)
+      pulses.add(pulse)
+      return pulse
     },
 
     close(): void {
@@ -108,12 +78,69 @@ export function createHeart(options: HeartOptions) {
   }
 }
 
-/** The age of the oldest byte in a send queue, for one who asks regularly: as exact as they ask often. */
-function createQueueAge(transport: Watched): (nowMs: number) => number {
-  /** How far was written when; the first one whose end is not sent yet tells the age. */
-  const marks: { atMs: number; writtenBytes: number }[] = []
-  return nowMs => {
-    const { queuedBytes, writtenBytes } = transport
+/** A class, since an idle session has little else: the same through closures takes 400 bytes more. */
+class SessionPulse implements Pulse {
+  private readonly transport: Watched
+  private readonly events: PulseEvents
+  private readonly clock: Clock
+  private readonly pulses: Set<SessionPulse>
+  private readonly bornMs: number
+  private isGreeted = false
+  private wasHeard = false
+  private rhythm = SILENCE
+  private heardMs: number
+  private sentMs: number
+  private writtenBytes = 0
+  /** How far was written when; the first one whose end is not sent yet tells the age of the send queue. */
+  private readonly marks: { atMs: number; writtenBytes: number }[] = []
+
+  constructor(transport: Watched, events: PulseEvents, clock: Clock, pulses: Set<SessionPulse>) {
+    this.transport = transport
+    this.events = events
+    this.clock = clock
+    this.pulses = pulses
+    this.bornMs = this.heardMs = this.sentMs = clock.nowMs
+  }
+
+  tick({ nowMs, beforeMs, wallMs }: Clock, { connectTimeoutMs, sendQueueAgeMs }: HeartOptions): void {
+    const { transport, events } = this
+    if (!this.isGreeted && nowMs - this.bornMs >= connectTimeoutMs) events.late()
+    if (this.queueAgeMs(nowMs) > sendQueueAgeMs) events.stuck()
+    events.ticked(wallMs)
+    // While we do not read, the client's silence says nothing.
+    if (this.wasHeard || transport.paused) this.heardMs = nowMs
+    this.wasHeard = false
+    const { sendEveryMs, expectEveryMs } = this.rhythm
+    if (expectEveryMs > 0 && nowMs - this.heardMs > DEAD_AFTER_INTERVALS * expectEveryMs) events.silent()
+    if (transport.writtenBytes !== this.writtenBytes) this.sentMs = beforeMs
+    if (sendEveryMs > 0 && nowMs + TICK_MS - this.sentMs >= sendEveryMs && transport.queuedBytes === 0) {
+      transport.write(EOL)
+      this.sentMs = nowMs
+    }
+    this.writtenBytes = transport.writtenBytes
+  }
+
+  heard(): void {
+    this.wasHeard = true
+  }
+
+  greeted(): void {
+    this.isGreeted = true
+  }
+
+  begin(rhythm: Rhythm): void {
+    this.rhythm = rhythm
+    this.heardMs = this.sentMs = this.clock.nowMs
+  }
+
+  stop(): void {
+    this.pulses.delete(this)
+  }
+
+  /** Of the oldest byte; as exact as this is asked often. */
+  private queueAgeMs(nowMs: number): number {
+    const { marks } = this
+    const { queuedBytes, writtenBytes } = this.transport
     const sentBytes = writtenBytes - queuedBytes
     while (marks[0] && marks[0].writtenBytes <= sentBytes) marks.shift()
     if (queuedBytes > 0 && writtenBytes !== marks.at(-1)?.writtenBytes) marks.push({ atMs: nowMs, writtenBytes })
