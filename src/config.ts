@@ -6,6 +6,7 @@ import { applyEnvironment, type Environment } from './config/env.ts'
 import { ConfigError, type Fault, schemaFaults } from './config/faults.ts'
 import { type Config, normalize } from './config/normalize.ts'
 import type { Settings } from './config/settings.ts'
+import { isDeeperThan } from './nesting.ts'
 
 // File, then environment, then defaults. Every fault is found before any is told.
 
@@ -13,6 +14,8 @@ export { type Config, ConfigError }
 
 /** Read when no file is named: everything in memory, the routes of the console. */
 const DEFAULT_FILE = fileURLToPath(new URL('../config/default.yaml', import.meta.url))
+
+const DEEPEST = 100
 
 export interface LoadOptions {
   file?: string | undefined
@@ -38,6 +41,7 @@ export function loadConfig({ file = DEFAULT_FILE, env, check }: LoadOptions): Co
     if (faults.length + found.length > 0) throw new ConfigError([...faults, ...found.map(where)])
   }
 
+  if (isDeeperThan(DEEPEST, settings)) stopAt([{ path: '', message: `is nested deeper than ${DEEPEST} levels` }])
   const shape = schemaFaults(settings)
   if (shape.length > 0) stopAt(shape)
   const config = normalize(settings as Settings)
@@ -61,12 +65,18 @@ function readYaml(file: string): Yaml {
     return { ...nothing, faults: [`${file}: cannot be read: ${(error as Error).message}`] }
   }
   const counter = new LineCounter()
-  const document = parseDocument(source, { lineCounter: counter, prettyErrors: false })
+  const document = parseDocument(source, { lineCounter: counter, prettyErrors: false, logLevel: 'error' })
   if (document.errors.length > 0) {
     const faults = document.errors.map(({ pos, message }) => `${file}:${counter.linePos(pos[0]).line}: ${message}`)
     return { ...nothing, faults }
   }
-  const settings: unknown = document.toJS() ?? {}
+  let settings: unknown
+  try {
+    settings = document.toJS() ?? {}
+  } catch (error) {
+    // Of aliases: of nothing, or of so much that it would fill the memory.
+    return { ...nothing, faults: [`${file}: ${(error as Error).message}`] }
+  }
   if (typeof settings !== 'object' || Array.isArray(settings))
     return { ...nothing, faults: [`${file}: must be an object of settings, such as "http: { port: 8080 }"`] }
   return {

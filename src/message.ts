@@ -32,7 +32,7 @@ export interface Coverage {
 /** What the relay hands to the log; the log adds the position. */
 export interface Entry {
   coordinate: Coordinate
-  /** Kafka's timestamp, milliseconds since 1970. */
+  /** Kafka's timestamp, milliseconds since 1970, up to `LATEST_MS`. */
   timestampMs: number
   /** In the log for healing and resuming, but left out of what people may read as history. */
   hidden: boolean
@@ -97,6 +97,8 @@ export function topicOf(source: string): string {
 }
 
 const VERSION = 'B1'
+/** The latest time there is (ECMA-262, "Time Values"). */
+export const LATEST_MS = 8.64e15
 /** A field of the envelope's line that is read as text. */
 interface TextField {
   /** By byte: 1 where it may stand. */
@@ -189,7 +191,7 @@ function readEnvelope(payload: Buffer): Message | undefined {
   const timestampMs = digits(16)
   const flags = text(FLAGS)
   const headersLength = digits(9, LF)
-  const isHead = epoch && source && flags && seq + timestampMs >= 0 && Number.isSafeInteger(offset)
+  const isHead = epoch && source && flags && seq >= 0 && timestampMs <= LATEST_MS && Number.isSafeInteger(offset)
   const blankLine = at + headersLength
   if (!isHead || payload[blankLine] !== LF || payload[blankLine - 1] !== LF) return undefined
   return {

@@ -8,6 +8,7 @@ import type { Coordinate, Coverage, Delivery, Message, Position, Vector } from '
 /** A consumed record. `offset` is a safe integer; `value` null is a tombstone. */
 export interface KafkaRecord {
   offset: number
+  /** From 0 to `LATEST_MS`. */
   timestampMs: number
   key: Buffer | null
   value: Buffer | null

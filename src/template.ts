@@ -19,6 +19,8 @@ export interface Template {
   match(text: string): Record<string, string> | undefined
 }
 
+/** The most characters of an address. */
+const ADDRESS_CHARS = 1024
 const NAME = /^[^\s.{}+]+(?:\.[^\s.{}+]+)*$/u
 const ENCODED = /[/:{}%\x00-\x1f\x7f]/g
 const ENCODED_REST = /[{}%\x00-\x1f\x7f]/g
@@ -27,6 +29,7 @@ export const BOUNDARY = /[/:]/
 
 /** Compiles an address. @throws SyntaxError that says what is wrong with the template. */
 export function compileTemplate(text: string): Template {
+  if (text.length > ADDRESS_CHARS) throw new SyntaxError(`it is longer than ${ADDRESS_CHARS} characters`)
   const parts = parseTemplate(text)
   checkAddress(parts)
   const names = namesOf(parts)

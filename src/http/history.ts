@@ -6,12 +6,15 @@ import type { Auth } from '../auth.ts'
 import { BatonError } from '../errors.ts'
 import { encodeMessageId, parseMessageId, type ResumePoint, sourceTag } from '../message/id.ts'
 import { bodyOf, type Coordinate, type Message, type Position, topicOf } from '../message.ts'
+import { isDeeperThan } from '../nesting.ts'
 import type { ChannelLog, Head } from '../ports.ts'
 import type { Routes } from '../routes.ts'
 import { answers } from './problem.ts'
 import { principalOf } from './request.ts'
 
 const DEFAULT_LIMIT = 50
+/** JSON that is nested deeper is shown as text: it could not be written again. */
+const DEEPEST = 500
 
 const Query = Type.Object({
   destination: Type.String({ minLength: 1, description: 'A destination one can subscribe to.' }),
@@ -33,7 +36,7 @@ const Entry = Type.Object({
   headers: Type.Record(Type.String(), Type.String()),
   body: Type.Unknown({
     description:
-      'Parsed where it is JSON, a string where it is UTF-8, else `{ "base64": "…" }`. Absent where it is omitted.'
+      'Parsed where it is JSON of at most 500 levels, a string where it is UTF-8, else `{ "base64": "…" }`. Absent where it is omitted.'
   }),
   omitted: Type.Optional(Type.Literal(true, { description: 'The body was too long for the log.' }))
 })
@@ -164,7 +167,8 @@ function readableBody(body: Buffer, contentType = ''): unknown {
   const text = body.toString()
   if (!/^application\/(?:[^;\s]+\+)?json\b/i.test(contentType)) return text
   try {
-    return JSON.parse(text)
+    const value = JSON.parse(text)
+    return isDeeperThan(DEEPEST, value) ? text : value
   } catch {
     return text
   }

@@ -36,6 +36,8 @@ const AT = { length: 8, magic: 16, attributes: 21, firstTimestamp: 27, maxTimest
 const HEAD_BYTES = 61
 const LENGTH_END = 12
 const [LOG_APPEND_TIME, TRANSACTIONAL, CONTROL] = [0x08, 0x10, 0x20]
+/** 2⁷ for each byte of a number. */
+const LONGEST = 2 ** 70
 const NO_HEADERS = Object.freeze({})
 
 /** Mends every consumer in this process. */
@@ -85,15 +87,19 @@ export function mendFetch(): void {
   async function decodeRecordSet(set: Buffer): Promise<object[]> {
     if (set.length > AT.magic && set[AT.magic] !== MAGIC) return MessageSetDecoder(new DecoderOf(set), set.length)
     const messages: Message[] = []
-    // The last batch may be cut off, as `maxBytes` has it.
-    for (let from = 0, end: number; from + HEAD_BYTES <= set.length; from = end) {
-      end = from + LENGTH_END + set.readUInt32BE(from + AT.length)
+    let from = 0
+    while (from + HEAD_BYTES <= set.length) {
+      const end = from + LENGTH_END + set.readUInt32BE(from + AT.length)
       if (end > set.length) break
       const batch = set.subarray(from, end)
+      if (batch.length < HEAD_BYTES) throw corrupt('a batch is shorter than its head')
       const codec = lookupCodecByAttributes(batch.readInt16BE(AT.attributes))
       const records = batch.subarray(HEAD_BYTES)
       decodeBatch(batch, codec ? await codec.decompress(records) : records, messages)
+      from = end
     }
+    // The last batch may be cut off, as `maxBytes` has it; the first never is, since Kafka 0.10.1.
+    if (from === 0 && set.length > 0) throw corrupt('the first batch is longer than what was fetched')
     return messages
   }
 }
@@ -111,6 +117,7 @@ function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): void {
   const cursor = { bytes, at: 0 }
   for (let left = batch.readInt32BE(AT.count); left > 0; left--) {
     const end = varint(cursor) + cursor.at
+    if (end > bytes.length) throw corrupt('a record is longer than its batch')
     const own = bytes.readInt8(cursor.at++)
     const timestamp = firstTimestamp + varint(cursor)
     into.push({
@@ -120,12 +127,18 @@ function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): void {
       offset: `${firstOffset + varint(cursor)}`,
       key: part(cursor),
       value: part(cursor),
-      headers: headers(cursor),
+      headers: headers(cursor, end),
       isControlRecord,
       batchContext
     })
-    cursor.at = end
+    if (cursor.at !== end) throw corrupt('a record is not as long as it says')
   }
+  if (cursor.at !== bytes.length) throw corrupt('a batch holds more records than it counts')
+}
+
+/** Kafka holds what a producer writes to all this: so it was spoiled on a disk, or on its way. */
+function corrupt(detail: string): Error {
+  return new Error(`what Kafka answered to a fetch is corrupt: ${detail}`)
 }
 
 interface Cursor {
@@ -133,7 +146,7 @@ interface Cursor {
   at: number
 }
 
-/** Zigzag; exact up to 2⁵³, as are all offsets and timestamps. */
+/** Zigzag; exact up to 2⁵³, as are all offsets and timestamps. Beyond the end of the bytes all is 0. */
 function varint(cursor: Cursor): number {
   let value = 0
   let scale = 1
@@ -143,6 +156,7 @@ function varint(cursor: Cursor): number {
     value += (byte & 0x7f) * scale
     scale *= 0x80
   } while (byte >= 0x80)
+  if (scale > LONGEST) throw corrupt('a number has more than ten bytes')
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2
 }
 
@@ -155,8 +169,9 @@ function part(cursor: Cursor): Buffer | null {
 }
 
 /** The values of a repeated name stand under its first place. */
-function headers(cursor: Cursor): Message['headers'] {
+function headers(cursor: Cursor, end: number): Message['headers'] {
   const count = varint(cursor)
+  if (count > end - cursor.at) throw corrupt('a record counts more headers than it can hold')
   if (count <= 0) return NO_HEADERS
   const all = Array.from({ length: count }, () => [`${part(cursor)}`, part(cursor) as Buffer] as const)
   const named = Map.groupBy(all, ([name]) => name)

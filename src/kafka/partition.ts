@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
 import type { Logger } from 'pino'
+import { LATEST_MS } from '../message.ts'
 import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
 import type { KafkaControl } from './control.ts'
 
@@ -196,7 +197,9 @@ function fetchedOffset(batch: Batch): number {
 }
 
 function toRecord({ offset, timestamp, key, value, headers }: KafkaMessage): KafkaRecord {
-  return { offset: Number(offset), timestampMs: Number(timestamp), key, value, headers: toHeaders(headers) }
+  // Who produces may give any time; −1 is none.
+  const timestampMs = Math.min(Math.max(0, Number(timestamp)), LATEST_MS)
+  return { offset: Number(offset), timestampMs, key, value, headers: toHeaders(headers) }
 }
 
 /** kafkajs gathers the values of a repeated name under its first place. A header without a value reads as empty. */

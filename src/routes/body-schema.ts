@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import { BatonError } from '../errors.ts'
-import { invalid } from './send-record.ts'
+import { invalid, tooDeep } from './send-record.ts'
 
 /** Bodies may bring names of their own into a pointer. */
 const POINTER_CHARS = 200
@@ -12,8 +12,17 @@ export function compileSchema(schema: object | boolean): (json: unknown) => void
   formats.default(ajv)
   const validate = ajv.compile(schema)
   return json => {
-    if (validate(json)) return
+    if (holds(json)) return
     throw refusal(validate.errors?.[0] as ErrorObject)
+  }
+
+  /** A schema that names itself goes as deep as the body. */
+  function holds(json: unknown): boolean {
+    try {
+      return validate(json) as boolean
+    } catch {
+      throw tooDeep()
+    }
   }
 }
 

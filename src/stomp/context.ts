@@ -29,7 +29,7 @@ export interface StompOptions {
   /** Past so many waiting WebSocket messages the socket is not read. */
   maxPendingFrames: number
   maxTransactions: number
-  /** Bodies of one transaction together; each of its frames counts 256 bytes more. */
+  /** Headers and bodies of all open transactions together; each of their frames counts 256 bytes more. */
   transactionBytes: number
   /** Takes SENDs with a fresh credential of the session. Absent: none expires. */
   refreshDestination?: string | undefined

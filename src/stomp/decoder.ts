@@ -129,7 +129,7 @@ export function createDecoder(limits: DecoderLimits): Decoder {
     if (rest[0] !== NUL) throw malformed('the octet after content-length octets of body must be NUL')
     // Even an empty part of a chunk would keep all of it.
     rest = rest.length > 1 ? rest.subarray(1) : EMPTY
-    const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+    const body = parts.length === 1 ? whole(parts[0] as Buffer) : Buffer.concat(parts)
     open = undefined
     parts = []
     bodyBytes = 0
@@ -166,6 +166,11 @@ export function createDecoder(limits: DecoderLimits): Decoder {
       }
     }
   }
+}
+
+/** Whoever keeps a small part of a chunk must not keep all of it. */
+function whole(part: Buffer): Buffer {
+  return 2 * part.length < part.buffer.byteLength ? Buffer.from(part) : part
 }
 
 function malformed(detail: string): BatonError {

@@ -5,7 +5,7 @@ import type { Frame } from './frame.ts'
 // A transaction is held here until COMMIT; then its SENDs are produced as one call, all or nothing. A connection that ends
 // takes its transactions along (1.2, "BEGIN").
 
-/** What any frame of a transaction costs besides its body. */
+/** What any frame of a transaction costs besides its headers and body. */
 const FRAME_BYTES = 256
 
 export const begin: Handler = ({ transactions, options }, _, frame) => {
@@ -52,11 +52,13 @@ export function transactionOf(context: Context, { headers, body }: Frame): Trans
   if (id === undefined) return undefined
   const transaction = find(context, id)
   transaction.bytes += FRAME_BYTES + body.length
+  for (const [name, value] of headers) transaction.bytes += name.length + value.length
   const { transactionBytes } = context.options
-  if (transaction.bytes > transactionBytes) {
+  const bytes = context.transactions.values().reduce((sum, open) => sum + open.bytes, 0)
+  if (bytes > transactionBytes) {
     throw new BatonError(
       'TRANSACTION_TOO_LARGE',
-      `a transaction may hold ${transactionBytes} bytes: COMMIT in smaller parts`
+      `the open transactions of a connection may hold ${transactionBytes} bytes: COMMIT in smaller parts`
     )
   }
   return transaction

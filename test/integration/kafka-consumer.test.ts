@@ -552,3 +552,20 @@ test('one of three brokers killed: the consumer goes on, and every record comes'
   assert.deepEqual(fatal, [])
   await source.close()
 })
+
+test('a record of no time, or of one beyond all, has the nearest there is', async () => {
+  const topic = await client.createTopicWith({
+    configEntries: [{ name: 'message.timestamp.after.max.ms', value: `${Number.MAX_SAFE_INTEGER}` }]
+  })
+  const times = ['-1', '-5', '8640000000000001', '1700000000000']
+  await client.produce(
+    topic,
+    times.map(timestamp => ({ value: timestamp, timestamp }))
+  )
+  const { records } = await startSource([topic])
+  await arrived(records, times.length)
+  assert.deepEqual(
+    records().map(({ timestampMs }) => timestampMs),
+    [0, 0, 8.64e15, 1_700_000_000_000]
+  )
+})

@@ -268,6 +268,14 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
     assert.match(faultsOf('http: [').join(), /^baton\.yaml:1: /)
     assert.match(faultsOf('http: {}\nhttp: {}').join(), /^baton\.yaml:2: .*unique/)
     assert.match(faultsOf('hello').join(), /must be an object of settings/)
+    assert.match(faultsOf('a: *b').join(), /^baton\.yaml: .*alias.*b/)
+    const bomb = ['[x]', '[*a, *a, *a, *a]', '[*b, *b, *b, *b]', '[*c, *c, *c, *c]', '[*d, *d, *d, *d]']
+    const anchored = bomb.map((list, i) => `${'abcde'[i]}: &${'abcde'[i]} ${list}`).join('\n')
+    assert.match(faultsOf(anchored).join(), /^baton\.yaml: .*alias/)
+    for (const claims of ['&c {x: *c}', '['.repeat(300) + ']'.repeat(300)]) {
+      const users = `auth: {mode: users, users: [{login: a, passcode: b, claims: ${claims}}]}`
+      assert.deepEqual(faultsOf(users), ['baton.yaml: is nested deeper than 100 levels'])
+    }
   })
 
   test('without quoting a value', () => {

@@ -122,6 +122,12 @@ describe('a SEND on its way to Kafka', () => {
     await sent(send('/pub', { body: { roomId: 1, mail: 'a@b.kr' } }))
   })
 
+  test('that is deeper than a schema which names itself can go is refused', async () => {
+    const schema = { anyOf: [{ type: 'array', items: { $ref: '#' } }, { type: 'object' }] }
+    const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub', schema } } } }, 1_000_000)
+    await refused(send('/pub', { body: '['.repeat(100_000) + ']'.repeat(100_000) }), 'INVALID_BODY', /nested/)
+  })
+
   test('that could not be routed, or goes elsewhere than it says, never reaches Kafka', async () => {
     const { send } = wayIn({ routes: { chat: { ...chat, send: { destination: '/pub/{roomId}' } } } })
     await refused(send('/pub/7', { body: {} }), 'INVALID_BODY', /roomId/)

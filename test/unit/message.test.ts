@@ -73,7 +73,8 @@ describe('an envelope', () => {
       'hello',
       'B1 ',
       'B1 e 1 g/t/0~i 1 1 - 0\nno blank line',
-      'B1 e 1 g/t/0~i 9999999999999999 1 - 0\n\n'
+      'B1 e 1 g/t/0~i 9999999999999999 1 - 0\n\n',
+      'B1 e 1 g/t/0~i 1 8640000000000001 - 1\n\n\n'
     ]) {
       const message = decodeMessage(Buffer.from(payload), () => 5)
       assert.equal(message.position, undefined, payload)

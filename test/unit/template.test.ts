@@ -144,7 +144,8 @@ describe('templates', () => {
       ['/{}', /not a name/],
       ['/{a..b}', /not a name/],
       ['/a%20', /no %/],
-      ['', /empty/]
+      ['', /empty/],
+      [`/${'a'.repeat(1024)}`, /1024/]
     ]
     for (const [template, why] of refused) assert.throws(() => compileTemplate(template), why, template)
   })

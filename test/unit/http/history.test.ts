@@ -68,6 +68,14 @@ test('bodies that are no JSON come as text, bytes as base64, omitted ones not at
   )
 })
 
+test('JSON too deep to be written again comes as text', async () => {
+  const deep = '['.repeat(20_000) + ']'.repeat(20_000)
+  await using it = await serve({ edge: { log: logOf([logged({ seq: 1, body: deep })]) } })
+  const response = await fetch(`${it.url}/history?destination=/sub/chat/7`)
+  assert.equal(response.status, 200)
+  assert.equal(((await response.json()) as Page).messages[0]?.body, deep)
+})
+
 test('the newest page costs one read of the end of the log', async () => {
   const reads: (number | undefined)[] = []
   await using it = await serve({ edge: { log: logOf(many(150), reads) } })

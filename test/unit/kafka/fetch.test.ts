@@ -93,17 +93,50 @@ async function expected(response: Buffer) {
   return decoded
 }
 
-test('a fetch is read as kafkajs reads it, wherever it is cut off', async () => {
+test('a fetch is read as kafkajs reads it, wherever it is cut off after its first batch', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(batch, { maxLength: 4 }), fc.nat(), async (batches, cut) => {
-      const set = Buffer.concat(await Promise.all(batches.map(encode)))
-      // It throws at less than it needs to see the version.
-      const most = cut % 3 === 0 ? Math.max(17, cut % (set.length + 1)) : set.length
+      const encoded = await Promise.all(batches.map(encode))
+      const set = Buffer.concat(encoded)
+      const most = cut % 3 === 0 ? Math.max(encoded[0]?.length ?? 0, cut % (set.length + 1)) : set.length
       const response = fetched(set.subarray(0, most))
       assert.deepEqual(await ours(response), await expected(response))
     }),
     { numRuns: 300 }
   )
+})
+
+test('what is corrupt is an error, and no fewer records than there are', async () => {
+  const one = {
+    timestampDelta: 0,
+    key: Buffer.from('key'),
+    value: Buffer.from('value'),
+    headers: { a: Buffer.from('1') }
+  }
+  const head = { firstOffset: 7, firstTimestamp: 1e12, maxTimestamp: 1e12, producerId: -1, compression: 0 as const }
+  const set = await encode({ ...head, flags: [], records: [one, one] })
+  const spoiled = (change: (bytes: Buffer) => unknown) => {
+    const bytes = Buffer.from(set)
+    change(bytes)
+    return bytes
+  }
+  const record = 61
+  const headerCount = record + 17
+  assert.equal(set[headerCount], 2)
+  const corrupt: [what: string, set: Buffer][] = [
+    ['a first batch that is cut off', set.subarray(0, -1)],
+    ['less than the head of a batch', set.subarray(0, 17)],
+    ['a batch that is longer than all', spoiled(bytes => bytes.writeInt32BE(2 ** 30, 8))],
+    ['a batch that is shorter than its head', spoiled(bytes => bytes.writeInt32BE(20, 8))],
+    ['a count of fewer', spoiled(bytes => bytes.writeInt32BE(1, 57))],
+    ['a count of none', spoiled(bytes => bytes.writeInt32BE(-1, 57))],
+    ['a count of more', spoiled(bytes => bytes.writeInt32BE(2 ** 31 - 1, 57))],
+    ['a record that is longer', spoiled(bytes => bytes.writeUInt8(0x7e, record))],
+    ['a record that is shorter', spoiled(bytes => bytes.writeUInt8(2, record))],
+    ['a number without an end', spoiled(bytes => bytes.fill(0xff, record + 2))],
+    ['more headers than there is room for', spoiled(bytes => bytes.write('feffffff0f', headerCount, 'hex'))]
+  ]
+  for (const [what, bytes] of corrupt) await assert.rejects(ours(fetched(bytes)), /corrupt/, what)
 })
 
 test('records of before Kafka 0.11 are left to kafkajs', async () => {

@@ -305,6 +305,12 @@ describe('what holds for any frame', () => {
     }
   })
 
+  test('who keeps a small body does not keep all that it came with', () => {
+    const [frame] = decode('1.2', `${'\n'.repeat(100_000)}SEND\n\nx\0`)
+    assert.equal(String(frame?.body), 'x')
+    assert.ok((frame?.body.buffer.byteLength ?? 0) <= Buffer.poolSize)
+  })
+
   test('no bytes at all make it throw anything but a refusal', () => {
     const piece = fc.oneof(
       fc.constantFrom('SEND\n', 'a:1\n', '\n', '\r\n', '\0', 'content-length:3\n', '\\', 'content-length:999999999\n'),
