@@ -14,7 +14,7 @@ import { chromium, compiler } from './support/toolchain.ts'
 const ROOT = join(import.meta.dirname, '..')
 const BIN = join(ROOT, 'node_modules/.bin')
 const TIED = ['--import', './test/support/tied.ts']
-const KINDS = ['unit', 'contract', 'hardening', 'integration', 'faults', 'browser']
+const KINDS = ['unit', 'contract', 'hardening', 'integration', 'fuzz', 'faults', 'browser']
 const TEST_TIMEOUT_MS = full ? 3_600_000 : 180_000
 const TEST_OPTIONS = ['--test', '--test-concurrency=2', `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec']
 const STOP_DEADLINE_MS = 5000

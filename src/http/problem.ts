@@ -32,6 +32,8 @@ export function refusalOf(error: unknown): BatonError {
   if (validation) return new BatonError('INVALID_QUERY', String(message))
   if (statusCode === 413) return new BatonError('BODY_TOO_LARGE', 'the body is over http.maxBodyBytes')
   if (statusCode === 415) return new BatonError('UNSUPPORTED_MEDIA_TYPE', String(message))
+  // The client is gone, with its body half sent: nobody reads the answer.
+  if (code === 'ECONNRESET') return new BatonError('MALFORMED_REQUEST', 'the request ended before its body did')
   if (statusCode !== undefined && statusCode < 500 && code?.startsWith('FST_'))
     return new BatonError('INVALID_QUERY', String(message))
   return asBatonError(error)

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { describe, test } from 'node:test'
+import pino from 'pino'
 import { BatonError } from '../../../src/errors.ts'
 import type { Inbound, SendRequest } from '../../../src/inbound.ts'
 import type { Produced } from '../../../src/ports.ts'
 import type { Reply } from '../../../src/reply.ts'
+import { waitFor } from '../../support/wait.ts'
 import { aRoute, routesOf, sendBy, serve } from './serve.ts'
 
 const route = aRoute({ send: sendBy('POST /rooms/{room.id}/messages') })
@@ -167,3 +170,17 @@ interface Document {
     Record<string, { requestBody?: { content: Record<string, { schema: object }> }; responses: object }>
   >
 }
+
+test('a POST that its client cuts off is no error of ours', async () => {
+  const errors: string[] = []
+  const logger = pino({ level: 'error' }, { write: line => void errors.push(line) })
+  const ingest = { routes: routesOf(route), inbound: inboundOf([written]) }
+  await using it = await serve({ logger, edge: false, ingest })
+  const socket = connect(it.port, '127.0.0.1')
+  socket.write('POST /rooms/1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf')
+  socket.end()
+  const refusals = async () => (await it.metrics.refused.get()).values.map(({ labels }) => labels.code)
+  await waitFor(async () => (await refusals()).length > 0, { what: 'a refusal' })
+  assert.deepEqual(await refusals(), ['MALFORMED_REQUEST'])
+  assert.deepEqual(errors, [])
+})

@@ -1,0 +1,49 @@
+import { createRequire } from 'node:module'
+
+// Bytes as Kafka answers a fetch of version 11, by kafkajs's own encoders.
+
+interface Encoder {
+  buffer: Buffer
+  writeInt16(value: number): Encoder
+  writeInt32(value: number): Encoder
+  writeInt64(value: number): Encoder
+  writeString(value: string): Encoder
+  writeBytes(value: Buffer): Encoder
+}
+
+const require = createRequire(import.meta.url)
+const EncoderOf = require('kafkajs/src/protocol/encoder.js') as new () => Encoder
+const recordOf = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (record: object) => Encoder
+const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0/index.js') as {
+  RecordBatch(batch: object): Promise<Encoder>
+}
+
+/** Two batches: of three records with keys and headers, and of one without. @param compression a codec's number. */
+export async function recordSet(compression: number): Promise<Buffer> {
+  const value = Buffer.from('{"roomId":"1","message":"hello hello hello hello hello"}')
+  const headers = { a: Buffer.from('1'), b: [Buffer.from('2'), Buffer.from('3')] }
+  const full = [0, 1, 2].map(offsetDelta =>
+    recordOf({ offsetDelta, timestampDelta: 5, key: Buffer.from('key'), value, headers })
+  )
+  const bare = [recordOf({ offsetDelta: 0, timestampDelta: 0, key: null, value: null, headers: {} })]
+  const head = { firstTimestamp: 1_700_000_000_000, maxTimestamp: 1_700_000_000_005, producerId: -1, compression }
+  const batches = await Promise.all([
+    RecordBatch({ ...head, firstOffset: 7, records: full }),
+    RecordBatch({ ...head, firstOffset: 10, records: bare })
+  ])
+  return Buffer.concat(batches.map(({ buffer }) => buffer))
+}
+
+/** An answer that holds this set. */
+export function fetched(set: Buffer): Buffer {
+  const response = new EncoderOf()
+    .writeInt32(0)
+    .writeInt16(0)
+    .writeInt32(7)
+    .writeInt32(1)
+    .writeString('t')
+    .writeInt32(1)
+  response.writeInt32(3).writeInt16(0).writeInt64(900).writeInt64(800).writeInt64(5)
+  response.writeInt32(0).writeInt32(-1)
+  return response.writeBytes(set).buffer
+}
