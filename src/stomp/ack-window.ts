@@ -23,6 +23,16 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
   let head = 0
   let size = 0
   let extra = 0
+  /** Where each id is: made for who acknowledges another than the oldest, so that it costs nobody else. */
+  let places: Map<string | undefined, number> | undefined
+
+  /** Where an id waits; −1: nowhere. A session asks all its windows in turn. */
+  function placeOf(id: string): number {
+    if (ids[head] === id) return head
+    places ??= new Map(ids.map((waiting, at) => [waiting, at]))
+    const at = places.get(id) ?? -1
+    return at >= head && ids[at] === id ? at : -1
+  }
 
   return {
     get size() {
@@ -32,15 +42,16 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
       return size > limit + extra
     },
     add(id) {
+      places?.set(id, ids.length)
       ids.push(id)
       size++
     },
     widen(count) {
       extra += count
     },
-    has: id => ids.includes(id, head),
+    has: id => placeOf(id) >= 0,
     acknowledge(id) {
-      const at = ids.indexOf(id, head)
+      const at = placeOf(id)
       if (at < 0) return false
       if (mode === 'client') {
         size -= at + 1 - head
@@ -54,6 +65,7 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
       if (ids.length > 2 * size + SLACK) {
         ids = ids.slice(head).filter(waiting => waiting !== undefined)
         head = 0
+        places = undefined
       }
       return true
     }

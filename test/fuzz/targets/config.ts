@@ -6,18 +6,13 @@ import { ConfigError, loadConfig } from '../../../src/config.ts'
 import { checkRoutes, createRoutes } from '../../../src/routes.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { CONFIG_WORDS, CONFIGS } from '../corpus.ts'
+import { cpuMs } from '../memory.ts'
 import { hold, type Struck, type Target } from '../target.ts'
 
 // A configuration holds, or it is refused with faults that say where, within a second.
 
 const ROOT = join(import.meta.dirname, '../../..')
 const MOST_MS = 1000
-
-/** Of this thread: others may have the processor. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
-}
 
 async function open() {
   const folder = mkdtempSync(join(tmpdir(), 'baton-fuzz-'))
@@ -55,6 +50,6 @@ export const config: Target = {
   name: 'config',
   about: 'configuration files: aliases, depths, tags, names of prototypes, templates, schemas',
   short: 10,
-  long: 3000,
+  long: 1000,
   open
 }

@@ -11,8 +11,8 @@ import type { Struck, Target } from '../target.ts'
 const AT_ONCE = 8
 /** One of them may be waited for, in case Redis is only being filled again. */
 const RESUMES = ['0.0', '0.0.x', 'n1.1.x']
-const WINDOWS = 100
-const MESSAGES = 20
+const WINDOWS = 200
+const MESSAGES = 50
 const frame = (command: string, headers: string[], body = '') => `${command}\n${headers.join('\n')}\n\n${body}\0`
 const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\r': '\\r', '\n': '\\n', ':': '\\c', '\0': '' }
@@ -89,7 +89,7 @@ export const storms: Target = {
       return { frames: all.length, refusals: await endLine(line) }
     }
 
-    /** A hundred windows full of messages: acknowledged from the last one on, all of them twice. */
+    /** Hundreds of windows full of messages: acknowledged from the last one on, all of them twice. */
     async function acks(line: Line, random: Random): Promise<string[]> {
       const room = unique('/topic/acks')
       const of = (id: string) => frame(pick(random, ['ACK', 'NACK']), [`id:${id}`])

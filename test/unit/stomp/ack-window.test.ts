@@ -46,6 +46,16 @@ describe('the ack window', () => {
     assert.equal(window.exceeded, true)
   })
 
+  test('finds any among many, asked for by a session with a thousand of them, at little cost', () => {
+    const windows = Array.from({ length: 1000 }, () => createAckWindow('client-individual', 256))
+    const ids = Array.from({ length: 256 }, (_, i) => `n1a2b3c4.${1000 + i}.oAAAAAAAA${1000 + i}`)
+    for (const window of windows) for (const id of ids) window.add(id)
+    const before = process.threadCpuUsage()
+    for (let i = 0; i < 500; i++) assert.ok(!windows.some(window => window.has(`n1a2b3c4.1999.oAAAAAAAA${9000 + i}`)))
+    const { user } = process.threadCpuUsage(before)
+    assert.ok(user < 2_000_000, `it took ${user} µs of the processor`)
+  })
+
   test('still finds the oldest one, however much passed through since', () => {
     const window = createAckWindow('client-individual', 10)
     window.add('first')
