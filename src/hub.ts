@@ -71,7 +71,7 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
   function enter(place: Place): Channel<Member> {
     let entry = channels.get(place.channel)
     if (!entry) {
-      const channel = createChannel(place, deps.createAudience(place.destination), channelDeps)
+      const channel = createChannel(place, deps.createAudience(place.destination, place.route.slow), channelDeps)
       entry = { channel, users: 0 }
       channels.set(place.channel, entry)
       metrics.channels.set(channels.size)

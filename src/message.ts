@@ -69,6 +69,9 @@ export interface Delivery {
 /** `unknown` where the number cannot be proved. */
 export type Gap = number | 'unknown'
 
+/** What becomes of those who read too slowly: they are closed, or get less for as long as more than `bytes` wait for their client. */
+export type Slow = { policy: 'close' } | { policy: 'conflate' | 'drop'; bytes: number }
+
 /** Fresh is what lies beyond the highest offset known of its source (I1). */
 export function isBeyond({ source, offset }: Coordinate, known: ReadonlyMap<string, number>): boolean {
   return offset > (known.get(source) ?? Number.NEGATIVE_INFINITY)

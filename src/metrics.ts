@@ -27,6 +27,11 @@ export function createMetrics() {
     channels: gauge('channels', 'Channels followed on the bus.'),
     nacks: counter('nacks_total', 'NACK frames received; nothing is redelivered.'),
     slowCloses: counter('slow_closes_total', 'Sessions closed because they read too slowly.', ['cause']),
+    slowSkips: counter(
+      'slow_skips_total',
+      'Messages left out for clients that read too slowly, by the `slow` of their route.',
+      ['policy']
+    ),
     heals: counter('heals_total', 'Channels read again from the log because a position did not follow.'),
     gaps: counter('gaps_total', 'Holes that could not be healed and were told to clients.', ['where']),
     resumes: counter('resumes_total', 'Subscriptions that asked to resume.', ['resumed']),

@@ -1,4 +1,4 @@
-import type { Coordinate, Coverage, Delivery, Message, Position, Vector } from './message.ts'
+import type { Coordinate, Coverage, Delivery, Message, Position, Slow, Vector } from './message.ts'
 
 // The promises between rooms. `kafka/`, `redis/` and `memory/` keep them; `stomp/` and `http/` use them; one contract suite
 // (test/contract) holds every implementation to the same words.
@@ -246,4 +246,4 @@ export interface Audience<Member> {
 }
 
 /** Makes the audience of a channel, whose MESSAGE frames all carry `destination`. */
-export type CreateAudience<Member> = (destination: string) => Audience<Member>
+export type CreateAudience<Member> = (destination: string, slow: Slow) => Audience<Member>

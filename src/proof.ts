@@ -26,6 +26,8 @@ export function isAt({ position, coordinate }: Message, { position: at, own }: R
 }
 
 /** Two holes before the same message are one. */
+export function addGap(one: Gap, other: Gap | undefined): Gap
+export function addGap(one: Gap | undefined, other: Gap | undefined): Gap | undefined
 export function addGap(one: Gap | undefined, other: Gap | undefined): Gap | undefined {
   if (one === undefined || other === undefined) return one ?? other
   return one === 'unknown' || other === 'unknown' ? 'unknown' : one + other

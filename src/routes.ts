@@ -2,6 +2,7 @@ import { ConfigError, type Fault } from './config/faults.ts'
 import type { Config } from './config/normalize.ts'
 import { fullest, namedTopics } from './config/topics.ts'
 import { BatonError } from './errors.ts'
+import type { Slow } from './message.ts'
 import { pairFaults, refreshFaults } from './routes/check.ts'
 import { type CompiledRoute, compileRoute } from './routes/compile.ts'
 import { type PlacedRecord, Unroutable, viewRecord } from './routes/record.ts'
@@ -19,6 +20,7 @@ export interface Route {
   log: { size: number; ttlMs: number; maxBodyBytes: number }
   /** What people may read of the log. */
   history: { size: number; maxAgeMs: number | undefined }
+  slow: Slow
   send: SendRule | undefined
   allow: { [verb in Verb]: Condition }
 }
@@ -167,9 +169,9 @@ function namesIn(template: string): string[] {
   }
 }
 
-function routeOf({ name, config: { log, history, allow }, send }: CompiledRoute): Route {
+function routeOf({ name, config: { log, history, slow, allow }, send }: CompiledRoute): Route {
   const { size, maxAgeMs } = history
-  return { name, log, history: { size, maxAgeMs }, send: send?.rule, allow }
+  return { name, log, history: { size, maxAgeMs }, slow, send: send?.rule, allow }
 }
 
 const SHOWN = 120

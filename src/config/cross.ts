@@ -12,7 +12,8 @@ export function crossFaults(config: Config): Fault[] {
     ...httpFaults(config),
     ...linkFaults(config),
     ...authFaults(config),
-    ...topicFaults(config)
+    ...topicFaults(config),
+    ...slowFaults(config)
   ]
 }
 
@@ -110,6 +111,14 @@ function authFaults({ auth: { mode, users, jwt, http }, routes }: Config): Fault
     }
   }
   return faults
+}
+
+/** What else the session is sent must find room behind it: its RECEIPTs would close it. */
+function slowFaults({ stomp, routes }: Config): Fault[] {
+  return Object.entries(routes).flatMap(([name, { slow }]) => {
+    if (slow.policy === 'close' || 2 * slow.bytes <= stomp.sendQueueBytes) return []
+    return [{ path: `routes.${name}.slowBytes`, message: 'must be at most half of stomp.sendQueueBytes' }]
+  })
 }
 
 /** `fetch` refuses those that hold a password, and would quote it. */

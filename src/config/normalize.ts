@@ -35,7 +35,10 @@ function normalizeKafka({ refill, ...kafka }: NonNullable<Settings['kafka']>) {
   return { ...kafka, refill: { maxAgeMs: durationMs(refill.maxAge), maxRecords: refill.maxRecords } }
 }
 
-function normalizeRoute({ topic, log, history, send, allow, ...route }: RouteSettings, byDefault: 'anyone' | 'nobody') {
+function normalizeRoute(
+  { topic, log, history, slow, slowBytes, send, allow, ...route }: RouteSettings,
+  byDefault: 'anyone' | 'nobody'
+) {
   const { ttl, ...kept } = log
   const { maxAge, ...shown } = history
   const everyone = { send: byDefault, subscribe: byDefault, history: byDefault }
@@ -44,6 +47,7 @@ function normalizeRoute({ topic, log, history, send, allow, ...route }: RouteSet
     ...(topic !== undefined && { topic: named(topic) }),
     log: { ...kept, ttlMs: durationMs(ttl) },
     history: { ...shown, maxAgeMs: maxAge === undefined ? undefined : durationMs(maxAge) },
+    slow: slow === 'close' ? { policy: slow } : { policy: slow, bytes: slowBytes },
     ...(send && { send: normalizeSend(send, route.destination) }),
     allow: { ...everyone, ...allow }
   }

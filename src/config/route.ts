@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { duration, group, integer, optionalGroup, optionalText, topicName } from './types.ts'
+import { duration, group, integer, oneOf, optionalGroup, optionalText, topicName } from './types.ts'
 
 /** JSON whose strings are templates. */
 export type Json = string | number | boolean | null | Json[] | { [member: string]: Json }
@@ -176,6 +176,16 @@ export const RouteSettings = Type.Object(
       headers: Type.Optional(templates("STOMP headers instead of the record's.")),
       body: Projected("JSON instead of the record's value; strings are templates.")
     }),
+    slow: oneOf(
+      ['close', 'conflate', 'drop'],
+      'close',
+      'What becomes of subscribers that read too slowly. close: their sessions are closed; conflate: only the latest message of a channel waits; drop: messages are left out until there is room. What they miss is told by gap.'
+    ),
+    slowBytes: integer(
+      65_536,
+      [0],
+      'Bytes that may wait for one client before it is too slow for conflate and drop; for close: stomp.sendQueueBytes.'
+    ),
     send: Send,
     allow: Type.Object(
       { send: Type.Optional(Condition), subscribe: Type.Optional(Condition), history: Type.Optional(Condition) },

@@ -59,7 +59,7 @@ function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
         'could be the same as $; routes may share them only with equal templates for channel and destination'
       )
     } else if (same && !isDeepStrictEqual(shared(one), shared(other))) {
-      say('destination', 'is the same as $: then log, history and allow must be the same too')
+      say('destination', 'is the same as $: then log, history, slow and allow must be the same too')
     }
   }
   if (one.send?.destination && other.send?.destination && meet(one.send.destination, other.send.destination)) {
@@ -73,8 +73,15 @@ function faultsOf(one: CompiledRoute, other: CompiledRoute): Fault[] {
   return faults
 }
 
-function shared({ config: { log, history, allow } }: CompiledRoute) {
-  return { log, size: history.size, maxAgeMs: history.maxAgeMs, subscribe: allow.subscribe, history: allow.history }
+function shared({ config: { log, history, slow, allow } }: CompiledRoute) {
+  return {
+    log,
+    slow,
+    size: history.size,
+    maxAgeMs: history.maxAgeMs,
+    subscribe: allow.subscribe,
+    history: allow.history
+  }
 }
 
 function parameterless(http: string | undefined): string | undefined {

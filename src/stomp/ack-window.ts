@@ -4,6 +4,12 @@ export interface AckWindow {
   readonly size: number
   /** More is unacknowledged than the window allows. */
   readonly exceeded: boolean
+  /** How many more it allows. */
+  readonly room: number
+  /** No more than half of what it allows is used. */
+  readonly halfFree: boolean
+  /** Calls once it is half free; one call at a time. */
+  whenHalfFree(call: () => void): void
   add(id: string): void
   /** The next `count` were asked for (a replay): the window is wider by so many until they are acknowledged. */
   widen(count: number): void
@@ -25,6 +31,9 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
   let extra = 0
   /** Where each id is: made for who acknowledges another than the oldest, so that it costs nobody else. */
   let places: Map<string | undefined, number> | undefined
+  let onHalfFree: (() => void) | undefined
+
+  const room = () => limit + extra - size
 
   /** Where an id waits; −1: nowhere. A session asks all its windows in turn. */
   function placeOf(id: string): number {
@@ -39,7 +48,16 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
       return size
     },
     get exceeded() {
-      return size > limit + extra
+      return room() < 0
+    },
+    get room() {
+      return room()
+    },
+    get halfFree() {
+      return room() >= limit / 2
+    },
+    whenHalfFree(call) {
+      onHalfFree = call
     },
     add(id) {
       places?.set(id, ids.length)
@@ -66,6 +84,11 @@ export function createAckWindow(mode: AckMode, limit: number): AckWindow {
         ids = ids.slice(head).filter(waiting => waiting !== undefined)
         head = 0
         places = undefined
+      }
+      if (onHalfFree && room() >= limit / 2) {
+        const call = onHalfFree
+        onHalfFree = undefined
+        call()
       }
       return true
     }

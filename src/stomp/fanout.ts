@@ -1,8 +1,9 @@
-import type { Delivery } from '../message.ts'
+import type { Delivery, Slow } from '../message.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Audience, CreateAudience } from '../ports.ts'
 import type { AckWindow } from './ack-window.ts'
 import type { Version } from './frame.ts'
+import { createLaggards, type Laggards } from './laggards.ts'
 import { bytesOf, type Kind, layOut, stamp } from './layout.ts'
 import type { Transport } from './transport.ts'
 
@@ -24,6 +25,13 @@ export interface Member {
 export interface FanoutOptions {
   /** How long deliveries may wait for more, 0–5. 0: until the end of the tick. Milliseconds. */
   flushMs: number
+}
+
+interface AudienceParts {
+  destination: string
+  slow: Slow
+  schedule(flush: () => void): void
+  metrics: Metrics
 }
 
 interface Family {
@@ -49,15 +57,12 @@ export function createFanout({ flushMs }: FanoutOptions, { metrics }: { metrics:
     for (const flush of flushes) flush()
   }
 
-  return destination => createAudience(destination, schedule, metrics)
+  return (destination, slow) => createAudience({ destination, slow, schedule, metrics })
 }
 
-function createAudience(
-  destination: string,
-  schedule: (flush: () => void) => void,
-  metrics: Metrics
-): Audience<Member> {
+function createAudience({ destination, slow, schedule, metrics }: AudienceParts): Audience<Member> {
   const families = new Map<string, Family>()
+  const laggards = slow.policy === 'close' ? undefined : createLaggards(slow, { handAlone, rejoin: join, metrics })
   let size = 0
   let queue: Delivery[] = []
 
@@ -65,12 +70,36 @@ function createAudience(
     if (queue.length === 0) return
     const deliveries = queue
     queue = []
-    metrics.deliveries.inc(deliveries.length * size)
-    for (const { kind, members } of families.values()) flushTo(kind, members, deliveries)
+    const caughtUp = laggards?.pass(deliveries) ?? []
+    for (const [name, { kind, members }] of families) {
+      flushTo(kind, members, deliveries, laggards)
+      if (members.size === 0) families.delete(name)
+    }
+    for (const member of caughtUp) join(member)
+    metrics.deliveries.inc(deliveries.length * (size - (laggards?.size ?? 0)))
     const now = Date.now()
     for (const { coordinate, timestampMs } of deliveries.map(({ message }) => message)) {
       if (coordinate) metrics.latency.observe(Math.max(0, now - timestampMs) / 1000)
     }
+  }
+
+  function join(member: Member): void {
+    const name = nameOf(member)
+    const family = families.get(name)
+    if (family) family.members.add(member)
+    else families.set(name, { kind: kindOf(member, destination), members: new Set([member]) })
+  }
+
+  function leave(member: Member): boolean {
+    const name = nameOf(member)
+    const { members } = families.get(name) ?? {}
+    if (!members?.delete(member)) return false
+    if (members.size === 0) families.delete(name)
+    return true
+  }
+
+  function handAlone(member: Member, deliveries: Delivery[]): void {
+    hand(member, layOut(kindOf(member, destination), deliveries).bytes, deliveries)
   }
 
   return {
@@ -79,20 +108,12 @@ function createAudience(
     },
     add(member) {
       flush()
-      const name = nameOf(member)
-      const family = families.get(name)
-      if (family) family.members.add(member)
-      else families.set(name, { kind: kindOf(member, destination), members: new Set([member]) })
+      join(member)
       size++
     },
     remove(member) {
-      const name = nameOf(member)
-      const { members } = families.get(name) ?? {}
-      if (!members?.has(member)) return
       flush()
-      if (!members.delete(member)) return
-      size--
-      if (members.size === 0) families.delete(name)
+      if (leave(member) || laggards?.delete(member)) size--
     },
     push(delivery) {
       if (size > 0 && queue.push(delivery) === 1) schedule(flush)
@@ -124,11 +145,15 @@ function kindOf({ version, id, window, transport: { framing } }: Member, destina
  * One buffer serves all, as long as sockets take it whole. With a copy for each id, a room of a thousand lone ids gets 0.3 of the
  * deliveries per CPU-second at 32 messages a tick, and 0.6 at 4.
  */
-function flushTo(kind: Kind, members: Iterable<Member>, deliveries: Delivery[]): void {
+function flushTo(kind: Kind, members: Set<Member>, deliveries: Delivery[], laggards: Laggards | undefined): void {
   const layout = layOut(kind, deliveries)
   let { id } = kind
   let isKept = false
   for (const member of members) {
+    if (laggards?.catches(member, deliveries)) {
+      members.delete(member)
+      continue
+    }
     if (member.id !== id) {
       id = member.id
       // What a socket still holds must not change.

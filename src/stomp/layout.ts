@@ -1,6 +1,7 @@
 import type { Delivery } from '../message.ts'
 import { escapeHeader, translateHeaders, type Version } from './frame.ts'
-import { type Framing, messageHeaderLength, opcodeOf, writeMessageHeader } from './transport.ts'
+import { messageHeaderLength, opcodeOf, writeMessageHeader } from './message-header.ts'
+import type { Framing } from './transport.ts'
 
 // MESSAGE frames that are the same but for a subscription id of the same length: laid out once, then each id is stamped into them.
 

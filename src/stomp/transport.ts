@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { messageHeaderLength, opcodeOf, writeMessageHeader } from './message-header.ts'
 
 // A session's view of its socket. Writes go to the socket below the WebSocket: whole frames only, deflate off, nothing else of
 // ours is ever sent through `ws` but its close frame, so the two cannot interleave.
@@ -29,6 +29,8 @@ export interface Transport {
    * @returns whether the bytes are kept: they must not change any more.
    */
   writeFramed(bytes: Buffer, flushed?: () => void): boolean
+  /** Calls once what waits now has left the send queue; never when the socket goes before. */
+  whenSent(call: () => void): void
   /** Bytes that wait for the client to read. */
   readonly queuedBytes: number
   /** Bytes ever written, queued ones included. */
@@ -47,37 +49,10 @@ export interface TransportOptions {
   sendQueueBytes: number
 }
 
-const TEXT = 1
-const BINARY = 2
 const LINGER_MS = 5000
+const NOTHING = Buffer.alloc(0)
 /** `readyState` of `ws`. */
 const OPEN = 1
-
-/** The opcode of a WebSocket message that holds `bytes` (RFC 6455 §5.6: text must be UTF-8). */
-export function opcodeOf(bytes: Buffer): number {
-  return isUtf8(bytes) ? TEXT : BINARY
-}
-
-export function messageHeaderLength(payloadLength: number): number {
-  if (payloadLength < 126) return 2
-  return payloadLength < 65_536 ? 4 : 10
-}
-
-/** Writes the header of a whole, unmasked WebSocket message (RFC 6455 §5.2). @returns where the payload begins. */
-export function writeMessageHeader(target: Buffer, at: number, opcode: number, payloadLength: number): number {
-  target[at] = 0x80 | opcode
-  if (payloadLength < 126) {
-    target[at + 1] = payloadLength
-  } else if (payloadLength < 65_536) {
-    target[at + 1] = 126
-    target.writeUInt16BE(payloadLength, at + 2)
-  } else {
-    target[at + 1] = 127
-    target.writeUInt32BE(Math.floor(payloadLength / 2 ** 32), at + 2)
-    target.writeUInt32BE(payloadLength % 2 ** 32, at + 6)
-  }
-  return at + messageHeaderLength(payloadLength)
-}
 
 /** @param socket the one below `ws`. */
 export function createWebSocketTransport(ws: WebSocket, socket: Duplex, options: TransportOptions): Transport {
@@ -141,6 +116,10 @@ abstract class SocketTransport {
     }
     flushed?.()
     return false
+  }
+
+  whenSent(call: () => void): void {
+    if (this.isOpen) this.socket.write(NOTHING, error => error ?? call())
   }
 
   get queuedBytes(): number {

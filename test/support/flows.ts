@@ -202,7 +202,8 @@ export function createRoom(): Audience<Reader> {
 export function placeOf(channel: string, maxAgeMs?: number): Place {
   const allow = { send: 'anyone', subscribe: 'anyone', history: 'anyone' } as const
   const log = { size: 1000, ttlMs: 60_000, maxBodyBytes: 1000 }
-  const route = { name: 'r', log, history: { size: 100, maxAgeMs }, send: undefined, allow }
+  const slow = { policy: 'close' } as const
+  const route = { name: 'r', log, history: { size: 100, maxAgeMs }, slow, send: undefined, allow }
   return { route, channel, destination: `/sub/${channel}`, names: {}, topics: new Set(['t']) }
 }
 

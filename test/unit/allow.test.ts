@@ -19,6 +19,7 @@ function may(condition: Condition, who: Principal = principal, names: Record<str
     name: 'chat',
     log: { size: 1, ttlMs: 1, maxBodyBytes: 1 },
     history: { size: 1, maxAgeMs: undefined },
+    slow: { policy: 'close' },
     send: undefined,
     allow
   }

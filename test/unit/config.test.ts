@@ -29,6 +29,7 @@ describe('a configuration', () => {
       topic: { name: 'any' },
       log: { size: 1000, ttlMs: 86_400_000, maxBodyBytes: 65_536 },
       history: { size: 200, maxAgeMs: undefined },
+      slow: { policy: 'close' },
       allow: { send: 'anyone', subscribe: 'anyone', history: 'anyone' }
     })
   })
@@ -168,6 +169,11 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'a drain longer than the deadline',
       { lifecycle: { drainTimeoutMs: 20_000 } },
       /lifecycle\.drainTimeoutMs: must be less/
+    ],
+    [
+      'slow readers for whom more may wait than half of what closes them',
+      { stomp: { sendQueueBytes: 100_000 }, routes: { any: { ...routes.any, slow: 'drop', slowBytes: 50_001 } } },
+      /routes\.any\.slowBytes: must be at most half of stomp\.sendQueueBytes/
     ],
     ['mode users without users', { auth: { mode: 'users' } }, /auth\.users: must hold a user/],
     [

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { messageHeaderLength, writeMessageHeader } from '../../../src/stomp/transport.ts'
+import { messageHeaderLength, writeMessageHeader } from '../../../src/stomp/message-header.ts'
 import { type Room, serveBareStomp } from './bare-stomp.ts'
 
 // The ceiling of a fan-out in Node: for each room and tick one buffer of whole WebSocket messages, written to every socket

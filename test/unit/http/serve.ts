@@ -50,6 +50,7 @@ export function aRoute(over: Partial<Route> = {}): Route {
     name: 'chat',
     log: { size: 1000, ttlMs: 1000, maxBodyBytes: 1000 },
     history: { size: 200, maxAgeMs: undefined },
+    slow: { policy: 'close' },
     send: undefined,
     allow: { send: 'anyone', subscribe: 'anyone', history: 'anyone' },
     ...over

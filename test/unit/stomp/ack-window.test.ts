@@ -25,6 +25,8 @@ describe('the ack window', () => {
             if (at >= 0) model = mode === 'client' ? model.slice(at + 1) : model.toSpliced(at, 1)
             assert.equal(window.size, model.length)
             assert.equal(window.exceeded, model.length > 100)
+            assert.equal(window.room, 100 - model.length)
+            assert.equal(window.halfFree, model.length <= 50)
           }
           for (let i = 0; i < count; i++) assert.equal(window.has(`m${i}`), model.includes(`m${i}`))
         }),
@@ -54,6 +56,18 @@ describe('the ack window', () => {
     for (let i = 0; i < 500; i++) assert.ok(!windows.some(window => window.has(`n1a2b3c4.1999.oAAAAAAAA${9000 + i}`)))
     const { user } = process.threadCpuUsage(before)
     assert.ok(user < 2_000_000, `it took ${user} µs of the processor`)
+  })
+
+  test('tells once when half of it is free', () => {
+    const window = createAckWindow('client-individual', 3)
+    for (const id of ['a', 'b', 'c']) window.add(id)
+    let calls = 0
+    window.whenHalfFree(() => calls++)
+    const heard = ['a', 'b', 'c'].map(id => {
+      window.acknowledge(id)
+      return calls
+    })
+    assert.deepEqual(heard, [0, 1, 1])
   })
 
   test('still finds the oldest one, however much passed through since', () => {

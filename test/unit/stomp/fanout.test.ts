@@ -10,6 +10,8 @@ import type { Framing, Transport } from '../../../src/stomp/transport.ts'
 import { waitFor } from '../../support/wait.ts'
 import { delivery } from './serve.ts'
 
+const CLOSE = { policy: 'close' } as const
+
 /** A transport that keeps what is written to it, or, as a socket that takes all at once, a copy. */
 function recorder(framing: Framing = 'raw', keeps = true) {
   const writes: Buffer[] = []
@@ -54,7 +56,7 @@ function member({ version = '1.2', framing, window, keeps, ...rest }: MemberOpti
 
 function audience(destination = '/sub/1') {
   const metrics = createMetrics()
-  return { metrics, audience: createFanout({ flushMs: 0 }, { metrics })(destination) }
+  return { metrics, audience: createFanout({ flushMs: 0 }, { metrics })(destination, CLOSE) }
 }
 
 const frame = (id: string, body: string, { subscription = 'subscription:sub-0\n', more = '' } = {}) =>
@@ -130,7 +132,7 @@ describe('the fan-out', () => {
 
   test('channels that have deliveries in the same tick are all flushed', async () => {
     const createAudience = createFanout({ flushMs: 0 }, { metrics: createMetrics() })
-    const rooms = ['/sub/1', '/sub/1', '/sub/1'].map(createAudience)
+    const rooms = ['/sub/1', '/sub/1', '/sub/1'].map(destination => createAudience(destination, CLOSE))
     const members = rooms.map(room => {
       const one = member()
       room.add(one.member)
@@ -247,7 +249,7 @@ describe('the fan-out', () => {
   })
 
   test('with flushMs deliveries wait for more that long', async () => {
-    const room = createFanout({ flushMs: 5 }, { metrics: createMetrics() })('/sub/1')
+    const room = createFanout({ flushMs: 5 }, { metrics: createMetrics() })('/sub/1', CLOSE)
     const one = member()
     room.add(one.member)
     room.push(delivery('1', 'a'))

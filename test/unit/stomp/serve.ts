@@ -5,7 +5,7 @@ import type { Auth, Credentials, Principal } from '../../../src/auth.ts'
 import { BatonError } from '../../../src/errors.ts'
 import type { Hub } from '../../../src/hub.ts'
 import type { Inbound, Prepared, SendRequest } from '../../../src/inbound.ts'
-import type { Delivery, Gap } from '../../../src/message.ts'
+import type { Delivery, Gap, Slow } from '../../../src/message.ts'
 import { createMetrics } from '../../../src/metrics.ts'
 import type { Audience, Produced } from '../../../src/ports.ts'
 import type { Asked, Replies } from '../../../src/replies.ts'
@@ -58,7 +58,7 @@ function ruleOf(destination: string): SendRule {
  * A STOMP server whose neighbours are plain objects: everything at `/sub/` can be subscribed to, everything at `/pub/` can be
  * sent to, a login or claim `may` of `no-<verb>` is not allowed that verb, and the fan-out is the real one.
  */
-export function serve(overrides: Partial<StompOptions> = {}) {
+export function serve(overrides: Partial<StompOptions> = {}, slow: Slow = { policy: 'close' }) {
   const metrics = createMetrics()
   const createAudience = createFanout({ flushMs: 0 }, { metrics })
   const audiences = new Map<string, Audience<Member>>()
@@ -84,7 +84,7 @@ export function serve(overrides: Partial<StompOptions> = {}) {
   }
 
   function audienceOf(destination: string): Audience<Member> {
-    const audience = audiences.get(destination) ?? createAudience(destination)
+    const audience = audiences.get(destination) ?? createAudience(destination, slow)
     audiences.set(destination, audience)
     return audience
   }
