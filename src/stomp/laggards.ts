@@ -4,8 +4,7 @@ import { addGap } from '../proof.ts'
 import type { Member } from './fanout.ts'
 
 // Members of one channel that read, or acknowledge, too slowly on a route that does not close them for it. They have left their
-// families: a flush costs a laggard an addition, whatever it holds. Half of its bound must be free before it gets on, and what
-// it gets first tells what it missed.
+// families, and cost a flush nothing, however many they are. What they get first, once they have read, tells what they missed.
 
 export interface Laggards {
   readonly size: number
@@ -24,18 +23,24 @@ interface LaggardsDeps {
   metrics: Metrics
 }
 
-interface Lag {
-  missed: Gap
-  /** What `conflate` still gives to it; in `missed` as well. */
-  latest: Delivery | undefined
+/** So many messages, and so many holes of which nobody knows how many they were. */
+interface Tally {
+  messages: number
+  unknowns: number
 }
 
 export function createLaggards(
   { policy, bytes }: Exclude<Slow, { policy: 'close' }>,
   { handAlone, rejoin, metrics }: LaggardsDeps
 ): Laggards {
-  const lags = new Map<Member, Lag>()
+  /** What had come when a laggard got its last one. */
+  const lags = new Map<Member, Tally>()
   const conflates = policy === 'conflate'
+  /** What came while anyone lags. */
+  let come: Tally = { messages: 0, unknowns: 0 }
+  let latest: Delivery | undefined
+  /** Of `drop`: those with room for the next message. */
+  let ready: Member[] = []
 
   function catches(member: Member, deliveries: Delivery[]): boolean {
     const { transport, window } = member
@@ -46,34 +51,49 @@ export function createLaggards(
       metrics.deliveries.inc(room)
     }
     const missed = deliveries.slice(room)
-    lags.set(member, { missed: weigh(missed), latest: latestOf(missed) })
+    const { messages, unknowns } = tallyOf(missed)
+    lags.set(member, { messages: come.messages - messages, unknowns: come.unknowns - unknowns })
     metrics.slowSkips.inc({ policy }, conflates ? missed.length - 1 : missed.length)
-    if (conflates) awaitRoom(member)
+    if (conflates) latest = missed.at(-1)
+    awaitRoom(member)
     return true
   }
 
-  function isReady({ transport, window }: Member): boolean {
-    return transport.queuedBytes <= bytes / 2 && (!window || window.halfFree)
-  }
-
-  /** The latest must not wait for a message after it. */
   function awaitRoom(member: Member): void {
     const { transport, window } = member
+    const isFull = () => transport.queuedBytes > bytes / 2
     const look = () => {
       const lag = lags.get(member)
-      if (!lag?.latest) return
-      if (!isReady(member)) return awaitRoom(member)
-      lags.delete(member)
-      handAlone(member, [asLatest(lag.latest, lag.missed)])
-      metrics.deliveries.inc()
-      rejoin(member)
+      if (!lag) return
+      if (isFull() || window?.halfFree === false) awaitRoom(member)
+      else if (latest) giveLatest(member, latest, lag)
+      else ready.push(member)
     }
-    if (transport.queuedBytes > bytes / 2) transport.whenSent(look)
+    if (isFull()) transport.whenSent(look)
     else window?.whenHalfFree(look)
   }
 
-  function latestOf(deliveries: Delivery[]): Delivery | undefined {
-    return conflates ? deliveries.at(-1) : undefined
+  /** It must not wait for a message after it. */
+  function giveLatest(member: Member, { message, id }: Delivery, lag: Tally): void {
+    forget(member)
+    const missed = missedSince(lag)
+    const gap = missed === 'unknown' ? missed : missed - 1
+    handAlone(member, [gap === 0 ? { message, id } : { message, id, gap }])
+    metrics.deliveries.inc()
+    rejoin(member)
+  }
+
+  function missedSince({ messages, unknowns }: Tally): Gap {
+    return come.unknowns > unknowns ? 'unknown' : come.messages - messages
+  }
+
+  function forget(member: Member): boolean {
+    const lagged = lags.delete(member)
+    if (lags.size === 0) {
+      latest = undefined
+      ready = []
+    }
+    return lagged
   }
 
   return {
@@ -84,39 +104,39 @@ export function createLaggards(
     catches,
 
     pass(deliveries) {
-      const caughtUp: Member[] = []
-      if (lags.size === 0) return caughtUp
-      const weight = weigh(deliveries)
-      const latest = latestOf(deliveries)
-      let skips = 0
-      for (const [member, lag] of lags) {
-        if (conflates || !isReady(member)) {
-          lag.missed = addGap(lag.missed, weight)
-          lag.latest = latest
-          skips += deliveries.length
-          continue
-        }
-        const told = deliveries.map((each, i) => (i > 0 ? each : { ...each, gap: addGap(lag.missed, each.gap) }))
-        if (catches(member, told)) continue
+      if (lags.size === 0) return []
+      const due = ready.flatMap(member => {
+        const lag = lags.get(member)
+        return lag ? [{ member, told: tell(deliveries, missedSince(lag)) }] : []
+      })
+      ready = []
+      const { messages, unknowns } = tallyOf(deliveries)
+      come = { messages: come.messages + messages, unknowns: come.unknowns + unknowns }
+      if (conflates) latest = deliveries.at(-1)
+      metrics.slowSkips.inc({ policy }, deliveries.length * (lags.size - due.length))
+      return due.flatMap(({ member, told }) => {
+        if (catches(member, told)) return []
+        forget(member)
         handAlone(member, told)
-        caughtUp.push(member)
-      }
-      metrics.slowSkips.inc({ policy }, skips)
-      for (const member of caughtUp) lags.delete(member)
-      return caughtUp
+        return [member]
+      })
     },
 
-    delete: member => lags.delete(member)
+    delete: forget
   }
 }
 
-/** How many messages one misses who gets none of these. */
-function weigh(deliveries: Delivery[]): Gap {
-  return deliveries.reduce((sum: Gap, { gap }) => addGap(sum, gap), deliveries.length)
+function tallyOf(deliveries: Delivery[]): Tally {
+  let messages = deliveries.length
+  let unknowns = 0
+  for (const { gap = 0 } of deliveries) {
+    if (gap === 'unknown') unknowns++
+    else messages += gap
+  }
+  return { messages, unknowns }
 }
 
-/** @param missed with this one. */
-function asLatest({ message, id }: Delivery, missed: Gap): Delivery {
-  const gap = missed === 'unknown' ? missed : missed - 1
-  return gap === 0 ? { message, id } : { message, id, gap }
+/** The same, the first of them after a hole. */
+function tell([first, ...rest]: Delivery[], missed: Gap): Delivery[] {
+  return first ? [{ ...first, gap: addGap(missed, first.gap) }, ...rest] : []
 }

@@ -11,6 +11,7 @@ import { replicasScenario } from './scenarios/replicas.ts'
 import { scaleScenario } from './scenarios/scale.ts'
 import { sendReceiptScenario } from './scenarios/send-receipt.ts'
 import { sizesScenario } from './scenarios/sizes.ts'
+import { slowReadersScenario } from './scenarios/slow-readers.ts'
 import { stormScenario } from './scenarios/storm.ts'
 import { transactionScenario } from './scenarios/transactions.ts'
 import type { Scenario } from './world.ts'
@@ -26,6 +27,7 @@ export const scenarios: Scenario[] = [
   pipelineScenario,
   replicasScenario,
   latencyScenario,
+  slowReadersScenario,
   sendReceiptScenario,
   churnScenario,
   stormScenario,

@@ -11,15 +11,20 @@ const MOST_ROOMS = 10_000
 /** What Baton finds in Redis of a room, so that the generator's first message follows it. */
 const HEAD = { e: 'bench', s: 0, c: 'bench/rooms/0~1 0' }
 
+interface EdgeOptions {
+  route?: { slow: 'close' | 'conflate' | 'drop'; slowBytes: number }
+  stomp?: { sendQueueBytes?: number }
+}
+
 /** A Baton with Redis; no record ever comes to its relay. */
-export async function startEdge(world: World): Promise<Server> {
+export async function startEdge(world: World, { route, stomp = {} }: EdgeOptions = {}): Promise<Server> {
   const { url, prefix, load } = await bus(world)
   await using client = { redis: new Redis(url), [Symbol.asyncDispose]: async () => client.redis.disconnect() }
   const pipeline = client.redis.pipeline()
   for (let room = 0; room < MOST_ROOMS; room++) pipeline.hset(keysOf(prefix).meta(`r${room}`), HEAD)
   await pipeline.exec()
-  const routes = { rooms: { topic: 'rooms', channel: '{room}', destination: '/topic/{room}' } }
-  return startBatonServer({ config: { redis: { url, prefix }, routes } }, load)
+  const routes = { rooms: { topic: 'rooms', channel: '{room}', destination: '/topic/{room}', ...route } }
+  return startBatonServer({ config: { redis: { url, prefix }, stomp, routes } }, load)
 }
 
 /** Writes one buffer for each room and tick to every socket, and does nothing else. */

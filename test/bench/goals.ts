@@ -1,6 +1,7 @@
 import { type Figure, type FigureName, median, sameName } from './figures.ts'
 import { DELIVERIES, IDS, workOf } from './scenarios/fan-out.ts'
 import { CONNECTIONS, ROOMS } from './scenarios/scale.ts'
+import { ALONE, SLOW } from './scenarios/slow-readers.ts'
 
 /** What a figure is held to; beside another figure of the same run, round by round, where there is one. */
 export interface Goal {
@@ -68,6 +69,7 @@ export const GOALS: Goal[] = [
   { of: baton('pipeline', '100 rooms × 10', 'records/CPU-s'), atLeast: 25_000 },
   { of: baton('latency', '2000 records/s × 10', 'p50 ms'), atMost: 5 },
   { of: baton('latency', '2000 records/s × 10', 'p99 ms'), atMost: 30 },
+  ...SLOW.map(slow => ({ of: baton('slow-readers', slow, 'p99 ms'), against: { contender: ALONE }, atMost: 2 })),
   { of: baton('send-receipt', '1 at once', 'p50 ms'), against: { contender: 'kafkajs' }, as: 'difference', atMost: 2 },
   { of: baton('churn', 'one room', 'Redis SUBSCRIBEs/1,000'), atMost: 0 },
   { of: baton('storm', '5000 clients', 's until all have resumed'), atMost: 10 },

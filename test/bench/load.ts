@@ -15,7 +15,12 @@ export interface Loaded {
   deliveries: number
   /** Messages that all members had, or RECEIPTs. */
   messages: number
+  /** Of all the run, as those below: messages that neither followed nor told a gap that says so. */
   orderFaults: number
+  /** Of the stalled ones: how many had everything in the end, what they were told to have missed, how many were closed with 1013. */
+  caughtUp: number
+  skipped: number
+  turnedAway: number
   /** CPU time of the server. */
   cpuMs: number
   /** CPU time of the generator, as a part of the time that went by. */

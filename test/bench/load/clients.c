@@ -26,7 +26,20 @@ long subscription_of(const struct client *client, long room) {
   return first + (ahead < 0 ? ahead + settings.connections : ahead);
 }
 
-int is_publisher(const struct client *client) { return settings.redisPort && client->index >= settings.connections; }
+int is_publisher(const struct client *client) {
+  return settings.redisPort && client->index >= settings.connections && !is_stalled(client);
+}
+
+static long all(void) { return settings.connections + settings.senders + settings.stalled; }
+
+static void watch(struct client *client) {
+  // Told once of what comes, and read to its end: half of what asking again and again would take.
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
+  if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
+}
+
+void stop_reading(struct client *client) { epoll_ctl(poll_fd, EPOLL_CTL_DEL, client->fd, 0); }
+void read_again(struct client *client) { watch(client); }
 
 static void open_next(void) {
   struct client *client = &clients[opened];
@@ -38,16 +51,15 @@ static void open_next(void) {
   client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   if (client->fd < 0) fail("socket: %s", strerror(errno));
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (is_stalled(client)) keep_small(client->fd);
   if (connect(client->fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)
     fail("connect: %s", strerror(errno));
-  // Told once of what comes, and read to its end: half of what asking again and again would take.
-  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
-  if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
+  watch(client);
 }
 
 static void become_live(struct client *client) {
   client->state = LIVE;
-  if (++live < settings.connections + settings.senders) return;
+  if (++live < all()) return;
   setupMs = (nowUs - beganUs) / 1000.0;
   setupCpuMs = cpu_ms(settings.pid) - setupCpuMs;
   if (mode->begin) mode->begin();
@@ -71,7 +83,10 @@ static const char *resume_id(long room) {
 static void greeted(struct client *client) {
   long subscriptions = settings.rooms * settings.members;
   client->state = SUBSCRIBING;
-  if (client->index < settings.connections)
+  if (is_stalled(client)) {
+    client->receiptsDue = settings.receipts;
+    subscribe(client, stalled_subscription(client), settings.receipts ? "receipt:s\n" : "");
+  } else if (client->index < settings.connections)
     for (long s = client->index; s < subscriptions; s += settings.connections) {
       const char *id = resume_id(s / settings.members);
       char more[600] = "";
@@ -86,11 +101,13 @@ static void greeted(struct client *client) {
 static void take(struct client *client, const struct frame *frame) {
   struct tail tail;
   if (frame->opcode == PING) return queue(client, frame->payload, frame->length, PONG);
+  if (frame->opcode == CLOSE && is_stalled(client)) return stalled_closed(client, frame);
   if (frame->opcode == CLOSE) fail("client %d was closed: %.*s", client->index, (int)frame->length, frame->payload);
   if (frame->length < 2) return;
   switch (frame->payload[0]) {
   case 'M':
     if (!read_tail(frame->payload, frame->length, &tail)) fail("a body is not one of ours");
+    if (is_stalled(client)) return stalled_message(client, &tail, frame);
     deliveries++;
     if (mode->message) mode->message(client, &tail);
     return;
@@ -100,6 +117,9 @@ static void take(struct client *client, const struct frame *frame) {
     if (client->state == SUBSCRIBING && --client->receiptsDue == 0) become_live(client);
     else if (client->state == LIVE && mode->receipt) mode->receipt(client);
     return;
+  case 'E':
+    if (is_stalled(client)) return;
+    // Falls through.
   default:
     fail("client %d got %.*s", client->index, (int)frame->length, frame->payload);
   }
@@ -138,6 +158,11 @@ static int read_some(struct client *client) {
   if (client->inBytes > 0) memcpy(bytes, client->in, client->inBytes);
   long got = recv(client->fd, bytes + client->inBytes, room, 0);
   if (got < 0 && errno == EAGAIN) return 0;
+  if (got <= 0 && is_stalled(client)) {
+    stop_reading(client);
+    client->state = GONE;
+    return 0;
+  }
   if (got <= 0) fail("client %d: connection lost: %s", client->index, got < 0 ? strerror(errno) : "closed");
   long length = client->inBytes + got, used = consume(client, bytes, length);
   client->inBytes = length - used;
@@ -172,7 +197,7 @@ static void beat(void) {
 
 void run_clients(const struct mode *chosen) {
   struct epoll_event events[EVENTS];
-  long count = settings.connections + settings.senders;
+  long count = all();
   mode = chosen;
   poll_fd = epoll_create1(0);
   clients = calloc(count, sizeof *clients);

@@ -4,7 +4,7 @@
 // Keeps `window` messages in flight in each of `active` rooms: a message that all members have makes room for the next one,
 // in its own room or, with fewer active rooms than rooms, in the next one of the round.
 
-enum { PROBE_EVERY_US = 500000, STALL_US = 20000000, GATHER_US = 500 };
+enum { PROBE_EVERY_US = 500000, TELL_EVERY_US = 100000, STALL_US = 20000000, GATHER_US = 500 };
 
 static long ringSize, waiting, inFlight;
 static int measuring, ended;
@@ -37,6 +37,7 @@ static void begin(void) {
   published = calloc(rooms, sizeof *published);
   firstCounted = calloc(rooms, sizeof *firstCounted);
   movedUs = nowUs;
+  if (settings.stalled) stall_all();
   // Else the first message of each subscription tells that it counts.
   if (settings.receipts) begin_driving();
 }
@@ -68,18 +69,28 @@ static void probe(void) {
       }
 }
 
+// The next message tells what was left out before it.
+static void tell_gaps(void) {
+  if (nowUs < probeAtUs) return;
+  probeAtUs = nowUs + TELL_EVERY_US;
+  inFlight += settings.rooms;
+  for (long room = 0; room < settings.rooms; room++) publish(room);
+}
+
 static void tick(void) {
   if (waiting > 0) return probe();
   if (nowUs > movedUs + STALL_US) fail("a message did not reach all within 20 s");
   if (!measuring && nowUs >= endWarmUs) {
     begin_measure();
     measuring = 1;
-  } else if (measuring && !ended && measured_enough()) {
+  } else if (measuring && !ended && messages >= settings.expect && measured_enough()) {
     end_measure();
     ended = 1;
   }
   // What is on its way arrives before anyone goes: the next contender must not share the machine with it.
-  done = ended && inFlight == 0;
+  if (!ended || inFlight > 0) return;
+  done = settings.stalled == 0 || all_caught_up(published);
+  if (!done) tell_gaps();
 }
 
 const struct mode drive = {begin, message, 0, tick, GATHER_US};

@@ -3,7 +3,7 @@
 
 struct settings {
   const char *host, *path, *subscribe, *send, *publish, *id, *resume;
-  long port, redisPort, rooms, members, connections, senders, window, active, bytes, burst, receipts, heartBeatMs;
+  long port, redisPort, rooms, members, connections, senders, stalled, window, active, bytes, burst, receipts, heartBeatMs;
   long warmMs, ms, skip, expect, pid, limitMs;
 };
 extern struct settings settings;
@@ -41,7 +41,8 @@ void put_body(char *out, long room, long number, int64_t nowUs);
 // ---- clients.c: connections until they are live
 
 // A publisher is a connection to Redis, and LIVE once it is made.
-enum state { CONNECTING, UPGRADING, GREETING, SUBSCRIBING, LIVE };
+// GONE is one that stalled and was closed.
+enum state { CONNECTING, UPGRADING, GREETING, SUBSCRIBING, LIVE, GONE };
 struct client {
   int fd, index, dirty;
   enum state state;
@@ -71,6 +72,22 @@ extern int done;
 void run_clients(const struct mode *mode);
 // The subscription that a client has in a room: that of member m is room * members + m, of client number that % connections.
 long subscription_of(const struct client *client, long room);
+void stop_reading(struct client *client);
+void read_again(struct client *client);
+
+// ---- stall.c
+
+int is_stalled(const struct client *client);
+long stalled_subscription(const struct client *client);
+// Before it connects: as little is kept for it by the kernel as possible.
+void keep_small(int fd);
+void stall_all(void);
+void stalled_message(const struct client *client, const struct tail *tail, const struct frame *frame);
+void stalled_closed(struct client *client, const struct frame *frame);
+// Has them read, from the first call on. Returns whether each has the newest message of its room or is gone.
+int all_caught_up(const uint32_t *published);
+// How many have the newest message, what all were told to have missed, how many were closed with 1013.
+extern long caughtUp, skipped, turnedAway;
 
 // ---- output.c
 
@@ -97,6 +114,7 @@ extern double setupMs, setupCpuMs;
 void begin_measure(void);
 // The measured time is over, and the server had something of it.
 int measured_enough(void);
-// Prints the result as one line of JSON.
 void end_measure(void);
+// One line of JSON.
+void print_result(void);
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

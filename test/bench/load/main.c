@@ -27,10 +27,12 @@ static const struct {
     {"rooms", &settings.rooms, 0}, {"members", &settings.members, 0}, {"connections", &settings.connections, 0},
     // Connections that send (drive), messages in flight in a room, rooms that have any at a time (default: all).
     {"senders", &settings.senders, 0}, {"window", &settings.window, 0}, {"active", &settings.active, 0},
+    // Connections besides, subscribed to a room each, that read nothing while the others are measured (drive).
+    {"stalled", &settings.stalled, 0},
     // Of a body; clients that connect at the same time; whether the server answers SUBSCRIBE; 0: no heart-beats.
     {"bytes", &settings.bytes, 0}, {"burst", &settings.burst, 0}, {"receipts", &settings.receipts, 0},
     {"heartBeatMs", &settings.heartBeatMs, 0}, {"warmMs", &settings.warmMs, 0}, {"ms", &settings.ms, 0},
-    // Deliveries before measuring begins, and all of them; 0: until SIGTERM (listen).
+    // Deliveries before measuring begins, and all of them; 0: until SIGTERM (listen). Messages to be measured at least (drive).
     {"skip", &settings.skip, 0}, {"expect", &settings.expect, 0},
     // The server, for its CPU time; when to give up.
     {"pid", &settings.pid, 0}, {"limitMs", &settings.limitMs, 0}};
@@ -88,5 +90,6 @@ int main(int count, char **arguments) {
   else if (!strcmp(mode, "send")) run_clients(&sending);
   else if (!strcmp(mode, "scan")) scan();
   else fail("%s is no mode", mode);
+  if (strcmp(mode, "scan")) print_result();
   return 0;
 }

@@ -18,6 +18,7 @@ static uint32_t *counts;
 static long samples;
 static int64_t fromUs;
 static double fromCpuMs, fromOwnMs;
+static char measured[300];
 
 long deliveries, messages, orderFaults;
 double setupMs, setupCpuMs;
@@ -81,11 +82,15 @@ int measured_enough(void) {
 
 void end_measure(void) {
   double ms = (clock_us() - fromUs) / 1000.0;
-  printf("{\"ms\":%.1f,\"deliveries\":%ld,\"messages\":%ld,\"orderFaults\":%ld,\"cpuMs\":%.1f,\"ownShare\":%.3f,"
-         "\"setupMs\":%.1f,\"setupCpuMs\":%.1f,\"p50Ms\":%.2f,\"p99Ms\":%.2f}\n",
-         ms, deliveries, messages, orderFaults, cpu_ms(settings.pid) - fromCpuMs, (own_ms() - fromOwnMs) / ms, setupMs,
-         setupCpuMs, quantile_ms(0.5), quantile_ms(0.99));
-  fflush(stdout);
+  snprintf(measured, sizeof measured,
+           "\"ms\":%.1f,\"deliveries\":%ld,\"messages\":%ld,\"cpuMs\":%.1f,\"ownShare\":%.3f,\"p50Ms\":%.2f,\"p99Ms\":%.2f", ms,
+           deliveries, messages, cpu_ms(settings.pid) - fromCpuMs, (own_ms() - fromOwnMs) / ms, quantile_ms(0.5),
+           quantile_ms(0.99));
+}
+
+void print_result(void) {
+  printf("{%s,\"setupMs\":%.1f,\"setupCpuMs\":%.1f,\"orderFaults\":%ld,\"caughtUp\":%ld,\"skipped\":%ld,\"turnedAway\":%ld}\n",
+         measured, setupMs, setupCpuMs, orderFaults, caughtUp, skipped, turnedAway);
 }
 
 void fail(const char *format, ...) {

@@ -41,7 +41,7 @@ void queue(struct client *client, const char *bytes, long length, int opcode) {
     memcpy(client->out + client->outBytes, bytes, length);
     client->outBytes += length;
   }
-  if (!dirty) dirty = calloc(settings.connections + settings.senders, sizeof *dirty);
+  if (!dirty) dirty = calloc(settings.connections + settings.senders + settings.stalled, sizeof *dirty);
   if (!client->dirty) dirty[dirtyCount++] = client;
   client->dirty = 1;
 }
