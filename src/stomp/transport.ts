@@ -119,7 +119,10 @@ abstract class SocketTransport {
   }
 
   whenSent(call: () => void): void {
-    if (this.isOpen) this.socket.write(NOTHING, error => error ?? call())
+    if (!this.isOpen) return
+    this.socket.write(NOTHING, error => {
+      if (!error) call()
+    })
   }
 
   get queuedBytes(): number {

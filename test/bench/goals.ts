@@ -69,7 +69,7 @@ export const GOALS: Goal[] = [
   { of: baton('pipeline', '100 rooms × 10', 'records/CPU-s'), atLeast: 25_000 },
   { of: baton('latency', '2000 records/s × 10', 'p50 ms'), atMost: 5 },
   { of: baton('latency', '2000 records/s × 10', 'p99 ms'), atMost: 30 },
-  ...SLOW.map(slow => ({ of: baton('slow-readers', slow, 'p99 ms'), against: { contender: ALONE }, atMost: 2 })),
+  ...SLOW.map(work => ({ of: baton('slow-readers', work, 'p99 ms'), against: { contender: ALONE }, atMost: 2 })),
   { of: baton('send-receipt', '1 at once', 'p50 ms'), against: { contender: 'kafkajs' }, as: 'difference', atMost: 2 },
   { of: baton('churn', 'one room', 'Redis SUBSCRIBEs/1,000'), atMost: 0 },
   { of: baton('storm', '5000 clients', 's until all have resumed'), atMost: 10 },

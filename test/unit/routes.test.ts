@@ -294,6 +294,11 @@ describe('routes that could be mistaken are refused with the path of the fault',
       /routes\.b\.destination: .* must be the same too/
     ],
     [
+      'one place with two ways with slow readers',
+      { a: { ...chat, topic: 'a' }, b: { ...chat, topic: 'b', slow: 'drop' } },
+      /routes\.b\.destination: .* must be the same too/
+    ],
+    [
       'SEND destinations that overlap',
       { a: { ...passThrough, send: {} }, b: { ...chat, send: { destination: '/topic/{roomId}' } } },
       /routes\.b\.send\.destination: could be the same/

@@ -168,7 +168,8 @@ static int read_some(struct client *client) {
   client->inBytes = length - used;
   if (client->inBytes > client->inRoom) client->in = realloc(client->in, client->inRoom = client->inBytes);
   if (client->inBytes > 0) memcpy(client->in, bytes + used, client->inBytes);
-  return got == room;
+  // The end may have come with the last of it, and is not told once more.
+  return got == room || is_stalled(client);
 }
 
 static void writable(struct client *client) {

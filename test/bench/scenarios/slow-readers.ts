@@ -1,6 +1,7 @@
 import { startEdge } from '../edges.ts'
-import { driven, interleave, residentKib } from '../measure.ts'
-import type { Scenario } from '../world.ts'
+import { driven, residentKib } from '../measure.ts'
+import type { Scenario, World } from '../world.ts'
+import { IDS } from './fan-out.ts'
 
 const CLIENTS = 1000
 const WINDOW = 32
@@ -9,37 +10,37 @@ const WARM_MS = 2000
 const MEASURED_MS = 6000
 const SLOW_BYTES = 65_536
 /** They pass it while the others are measured. */
-const SEND_QUEUE_BYTES = 1_048_576
+const SEND_QUEUE_BYTES = 524_288
 
-export const SLOW = ['close', 'conflate', 'drop'] as const
+const POLICIES = ['close', 'conflate', 'drop'] as const
+const WORKS = POLICIES.flatMap(slow => IDS.map(id => ({ slow, id, work: `${slow}, ${id} ids` })))
+
+export const SLOW = WORKS.map(({ work }) => work)
 export const ALONE = 'none stalled'
 
-/** What readers notice of those who do not read, in the same room. Ids are unique: what waits for one waits for it alone. */
+/** What readers notice of those who do not read, in the same room. Each round has a fresh process for each work. */
 export const slowReadersScenario: Scenario = {
   name: 'slow-readers',
   about:
     'One room of 1,000 readers with 32 messages in flight, and 1,000 more clients that read nothing: latency of the readers.',
   async run(world) {
-    const members = world.size(CLIENTS)
-    await interleave(world.rounds, [...SLOW], [startEdge], async (start, slow) => {
-      await using edge = await start(world, {
-        route: { slow, slowBytes: SLOW_BYTES },
-        stomp: { sendQueueBytes: SEND_QUEUE_BYTES }
-      })
-      const room = { rooms: 1, members, id: 'unique', window: WINDOW, warmMs: world.size(WARM_MS) }
-      const before = { kib: 0 }
-      for (const [contender, stalled] of [
-        [ALONE, 0],
-        [edge.name, members]
-      ] as const) {
-        const { p50Ms, p99Ms } = await driven(world, edge, { ...room, stalled, ms: world.size(MEASURED_MS) })
-        const name = { scenario: 'slow-readers', work: slow, contender }
-        world.take({ ...name, unit: 'p50 ms' }, p50Ms)
-        world.take({ ...name, unit: 'p99 ms' }, p99Ms)
-        const { most } = residentKib(edge.pid)
-        if (stalled > 0) world.take({ ...name, unit: 'KiB/stalled client' }, (most - before.kib) / stalled)
-        before.kib = most
-      }
-    })
+    for (let round = 0; round < world.rounds; round++) for (const work of WORKS) await measure(world, work)
   }
+}
+
+async function measure(world: World, { slow, id, work }: (typeof WORKS)[number]): Promise<void> {
+  const members = world.size(CLIENTS)
+  const options = { route: { slow, slowBytes: SLOW_BYTES }, stomp: { sendQueueBytes: SEND_QUEUE_BYTES } }
+  await using edge = await startEdge(world, options)
+  const room = { rooms: 1, members, id, window: WINDOW, warmMs: world.size(WARM_MS), ms: world.size(MEASURED_MS) }
+  const take = async (contender: string, stalled: number) => {
+    const { p50Ms, p99Ms } = await driven(world, edge, { ...room, stalled })
+    world.take({ scenario: 'slow-readers', work, contender, unit: 'p50 ms' }, p50Ms)
+    world.take({ scenario: 'slow-readers', work, contender, unit: 'p99 ms' }, p99Ms)
+    return residentKib(edge.pid).most
+  }
+  const before = await take(ALONE, 0)
+  const grownKib = (await take(edge.name, members)) - before
+  const name = { scenario: 'slow-readers', work, contender: edge.name, unit: 'KiB/stalled client' }
+  world.take(name, grownKib / members)
 }

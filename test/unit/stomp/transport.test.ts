@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { after, describe, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
 import { writeMessageHeader } from '../../../src/stomp/message-header.ts'
 import { createWebSocketTransport, type Transport } from '../../../src/stomp/transport.ts'
@@ -111,6 +112,36 @@ describe('the WebSocket transport', () => {
     ws.terminate()
     await waitFor(() => transport.queuedBytes === 0 && ws.readyState === ws.CLOSED, { what: 'the end' })
     await new Promise<void>(flushed => transport.writeFramed(Buffer.from([0x81, 0]), flushed))
+  })
+
+  test('tells when what waited has left, and nothing once the socket is gone', async () => {
+    const { ws, transport } = await connect(1e9)
+    const told: string[] = []
+    ws.pause()
+    await waitFor(
+      () => {
+        transport.write(Buffer.alloc(60_000))
+        return transport.queuedBytes > 100_000
+      },
+      { what: 'bytes to wait' }
+    )
+    transport.whenSent(() => told.push(`${transport.queuedBytes} left`))
+    ws.resume()
+    await waitFor(() => told.length > 0, { what: 'all to have left' })
+    ws.pause()
+    await waitFor(
+      () => {
+        transport.write(Buffer.alloc(60_000))
+        return transport.queuedBytes > 100_000
+      },
+      { what: 'bytes to wait' }
+    )
+    transport.whenSent(() => told.push('in vain'))
+    ws.terminate()
+    await waitFor(() => transport.queuedBytes === 0, { what: 'the end' })
+    transport.whenSent(() => told.push('too late'))
+    await nextTurn()
+    assert.deepEqual(told, ['0 left'])
   })
 
   test('bytes that the kernel took whole may change, those that wait may not', async () => {
