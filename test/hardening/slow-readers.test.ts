@@ -73,7 +73,9 @@ test('drop: RECEIPTs come all the same, and a resume from before the gap brings 
     slowBytes: SLOW_BYTES,
     send: {}
   }
-  await using baton = await startBaton({ config: { auth: { mode: 'none' }, routes: { topic } } })
+  await using baton = await startBaton({
+    config: { auth: { mode: 'none' }, lifecycle: { drainTimeoutMs: 0 }, routes: { topic } }
+  })
   const [slow, publisher, other] = await Promise.all([1, 2, 3].map(() => connectSocket(baton.wsUrl)))
   assert.ok(slow && publisher && other)
   const subscribe = (more = '') => `SUBSCRIBE\nid:0\ndestination:/topic/1\n${more}\n^@`
