@@ -1,6 +1,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pino from 'pino'
 import { createAuth } from '../../../src/auth.ts'
 import { ConfigError, loadConfig } from '../../../src/config.ts'
 import { checkRoutes, createRoutes } from '../../../src/routes.ts'
@@ -27,7 +28,7 @@ async function open() {
     try {
       const config = loadConfig({ file, env: {}, check: checkRoutes })
       createRoutes(config.routes)
-      createAuth(config.auth)
+      createAuth(config.auth, { logger: pino({ level: 'silent' }) })
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       hold(error.faults.length > 0 && error.faults.every(fault => fault.startsWith(file)), 'a fault says not where')

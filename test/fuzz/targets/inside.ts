@@ -44,7 +44,7 @@ export async function openInside(config: Config): Promise<Inside> {
   const { source, sink } = createMemoryBroker({ topics }, { logger })
   const { log, claims, createFeed } = createMemoryLog()
   const feed = createFeed()
-  const auth = createAuth(config.auth)
+  const auth = createAuth(config.auth, { logger })
   const inbound = createInbound({ maxBodyBytes: config.stomp.maxBodyBytes }, { auth, sink, metrics })
   const replies = createReplies({ replicaId: randomUUID() }, { feed, inbound, claims, metrics })
   const hub = createHub(
