@@ -1,9 +1,9 @@
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import { ERRORS } from '../../src/errors.ts'
 import { deadline } from '../support/wait.ts'
-import { readFrames } from './read.ts'
+import { type ReadFrame, readFrames } from './read.ts'
 import { hold } from './target.ts'
 
 // Sockets that say anything, and hold whatever comes back to what a client may rely on.
@@ -21,6 +21,8 @@ export interface Line {
   receipts: string[]
   /** Bodies of MESSAGEs. */
   bodies: string[]
+  /** Why something that came was no frame. */
+  garbled?: unknown
   ended: Promise<void>
 }
 
@@ -33,31 +35,44 @@ export async function openLine(wsUrl: string): Promise<Line | undefined> {
     acks: [],
     receipts: [],
     bodies: [],
-    ended: once(ws, 'close').then(() => undefined)
+    ended: closing(ws)
   }
   ws.on('error', () => undefined)
   ws.on('message', (data: Buffer) => {
-    for (const { command, headers, body } of readFrames(data)) {
-      if (command === 'ERROR') line.refusals.push(headers['code'] ?? 'none')
-      if (command === 'RECEIPT') line.receipts.push(`${headers['receipt-id']}`)
-      if (command === 'MESSAGE') line.bodies.push(body.toString('latin1'))
-      if (headers['ack'] !== undefined) line.acks.push(headers['ack'])
+    try {
+      for (const frame of readFrames(data)) note(line, frame)
+    } catch (error) {
+      line.garbled = error
     }
   })
   await deadline(Promise.race([once(ws, 'open'), line.ended]), CLOSE_MS, 'a WebSocket to open or be refused')
   return ws.readyState === WebSocket.OPEN ? line : undefined
 }
 
+function note({ refusals, receipts, bodies, acks }: Line, { command, headers, body }: ReadFrame): void {
+  if (command === 'ERROR') refusals.push(headers['code'] ?? 'none')
+  if (command === 'RECEIPT') receipts.push(`${headers['receipt-id']}`)
+  if (command === 'MESSAGE') bodies.push(body.toString('latin1'))
+  if (headers['ack'] !== undefined) acks.push(headers['ack'])
+}
+
 /** More than any frame may have: whatever was begun before it, a decoder refuses it. */
 export const TOO_MUCH = Buffer.alloc(70_000, 'A')
 
 /** The codes that it was refused with, once the server closed it. @throws where a refusal is none that a client may cause. */
-export async function endLine({ ws, ended, refusals }: Line): Promise<string[]> {
+export async function endLine(line: Line): Promise<string[]> {
+  const { ws, ended, refusals } = line
   ws.send(TOO_MUCH)
   await deadline(ended, CLOSE_MS, 'the end of a WebSocket')
+  if (line.garbled) throw line.garbled
   hold(refusals.length <= 1, `ERROR came ${refusals.length} times`)
   hold(refusals.every(isMeant), `refused with ${refusals}`)
   return refusals
+}
+
+/** Node's own `once` would reject at an error, which a socket may have before its end. */
+function closing(emitter: EventEmitter): Promise<void> {
+  return new Promise(resolve => emitter.once('close', () => resolve()))
 }
 
 export const isMeant = (code: string): boolean => code in ERRORS && code !== 'INTERNAL'
@@ -79,7 +94,7 @@ export async function converse(url: string, chunks: readonly Buffer[], until?: s
     back.push(chunk)
     if (until !== undefined && chunk.includes(until)) socket.end()
   })
-  const ended = once(socket, 'close')
+  const ended = closing(socket)
   for (const chunk of chunks) socket.write(chunk)
   if (until === undefined) socket.end()
   await deadline(ended, CLOSE_MS, 'the end of a socket')

@@ -1,4 +1,4 @@
-import { HTTP_REQUESTS, HTTP_WORDS } from '../corpus.ts'
+import { HTTP_REQUESTS, HTTP_WORDS } from '../http-corpus.ts'
 import { cut, mutate, pick } from '../mutate.ts'
 import { converse } from '../sockets.ts'
 import { hold, type Struck, type Target } from '../target.ts'
@@ -28,7 +28,7 @@ export const http: Target = {
       async strike(random): Promise<Struck> {
         const requests = Array.from({ length: AT_ONCE }, () => {
           const request = pick(random, HTTP_REQUESTS)
-          const said = random(8) === 0 ? request : mutate(request, random, HTTP_REQUESTS, HTTP_WORDS)
+          const said = random(3) === 0 ? request : mutate(request, random, HTTP_REQUESTS, HTTP_WORDS)
           return ask(random(3) === 0 ? cut(said, random) : [said])
         })
         return { frames: AT_ONCE, refusals: await Promise.all(requests) }
