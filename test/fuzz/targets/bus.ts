@@ -18,7 +18,7 @@ export const bus: Target = {
   name: 'bus',
   about: 'forged envelopes on the bus and in the logs, real ones sent again and out of order',
   short: 150,
-  long: 40_000,
+  long: 10_000,
   async open(stage) {
     const replica = await stage.replica()
     const redis = new Redis(replica.redisUrl)

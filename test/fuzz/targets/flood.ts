@@ -26,7 +26,7 @@ export const flood: Target = {
   name: 'flood',
   about: 'hundreds of connections at once, dropped without a word',
   short: 500,
-  long: 60_000,
+  long: 30_000,
   async open(stage) {
     const replica = await stage.replica()
 

@@ -11,7 +11,7 @@ export const messages: Target = {
   name: 'messages',
   about: 'changed frames in WebSocket messages, text and binary, cut anywhere',
   short: 1200,
-  long: 200_000,
+  long: 60_000,
   async open(stage) {
     const replica = await stage.replica()
     const all = [...FRAMES, ...EVIL_FRAMES]
