@@ -1,4 +1,4 @@
-// One table for every refusal: the code a client sees, how its session ends, what HTTP answers, and whether the
+// One table for every refusal: the code a client sees, how its session ends, what HTTP answers, and whether and when the
 // same request may succeed later. docs/errors.md is checked against it.
 
 interface ErrorRow {
@@ -10,13 +10,16 @@ interface ErrorRow {
   status: number
   /** True where trying the same again, later, may succeed. */
   retryable: boolean
+  /** How long to wait before; clients add jitter. Undefined where not retryable. Seconds. */
+  retryAfterS: number | undefined
 }
 
-const row = (title: string, close: number, status: number, retryable = false): ErrorRow => ({
+const row = (title: string, close: number, status: number, retryable = false, retryAfterS = 1): ErrorRow => ({
   title,
   close,
   status,
-  retryable
+  retryable,
+  retryAfterS: retryable ? retryAfterS : undefined
 })
 
 export const ERRORS = {
@@ -50,6 +53,7 @@ export const ERRORS = {
   INVALID_QUERY: row('invalid query', 1008, 400),
   NOT_FOUND: row('not found', 1008, 404),
   MALFORMED_REQUEST: row('malformed request', 1002, 400),
+  REQUEST_TIMEOUT: row('the request was not whole in time', 1002, 408, true),
   METHOD_NOT_ALLOWED: row('method not allowed', 1008, 405),
   // who may
   UNAUTHENTICATED: row('authentication failed', 1008, 401),
@@ -58,17 +62,17 @@ export const ERRORS = {
   REVOKED: row('revoked', 1008, 403),
   ORIGIN_REFUSED: row('origin not allowed', 1008, 403),
   // what may come back
-  AUTH_UNAVAILABLE: row('credentials cannot be checked now', 1013, 503, true),
-  KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true),
+  AUTH_UNAVAILABLE: row('credentials cannot be checked now', 1013, 503, true, 5),
+  KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true, 5),
   PRODUCE_QUEUE_FULL: row('too much waits for Kafka', 1013, 503, true),
   REDIS_UNAVAILABLE: row('Redis is away', 1013, 503, true),
-  TOO_MANY_PENDING: row('too many requests wait for replies', 1013, 503, true),
+  TOO_MANY_PENDING: row('too many requests wait for replies', 1013, 503, true, 5),
   REQUEST_PENDING: row('the same request waits for its reply', 1013, 409, true),
   REPLY_TIMEOUT: row('no reply in time', 1013, 504, true),
   SLOW_CONSUMER: row('client reads too slowly', 1013, 503, true),
   SHUTTING_DOWN: row('going away', 1001, 503, true),
   MISCONFIGURED: row('misconfigured', 1011, 500),
-  INTERNAL: row('internal error', 1011, 500, true)
+  INTERNAL: row('internal error', 1011, 500, true, 5)
 } satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS
@@ -79,13 +83,21 @@ export class BatonError extends Error {
   readonly detail: string
   /** Extra members for the client: STOMP headers of ERROR, extension members of a problem. */
   readonly extra: Record<string, string>
+  /** As the table has it, where nothing better is known. Seconds. */
+  readonly retryAfterS: number | undefined
 
-  constructor(code: ErrorCode, detail: string, options: { cause?: unknown; extra?: Record<string, string> } = {}) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { cause?: unknown; extra?: Record<string, string>; retryAfterMs?: number } = {}
+  ) {
     super(`${ERRORS[code].title}: ${detail}`, { cause: options.cause })
     this.name = 'BatonError'
     this.code = code
     this.detail = detail
     this.extra = options.extra ?? {}
+    this.retryAfterS =
+      options.retryAfterMs === undefined ? ERRORS[code].retryAfterS : Math.ceil(options.retryAfterMs / 1000)
   }
 
   get row(): ErrorRow {

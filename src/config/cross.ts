@@ -39,7 +39,11 @@ function httpFaults({ http }: Config): Fault[] {
       return [{ path: `http.${setting}.${index}`, message: 'must be an origin such as https://chat.example, or *' }]
     })
   )
-  return [...origins, ...tlsFaults(http.tls)]
+  const times =
+    http.headersTimeoutMs <= http.requestTimeoutMs
+      ? []
+      : [{ path: 'http.headersTimeoutMs', message: 'must be at most http.requestTimeoutMs' }]
+  return [...origins, ...times, ...tlsFaults(http.tls)]
 }
 
 function tlsFaults(tls: Config['http']['tls']): Fault[] {

@@ -54,6 +54,12 @@ const Http = group('The listener of WebSockets and HTTP.', {
     'Whether a WebSocket without an Origin, which comes from no browser, may be opened where origins are checked.'
   ),
   maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.'),
+  headersTimeoutMs: integer(10_000, [100], 'Time for the head of a request to come, milliseconds.'),
+  requestTimeoutMs: integer(
+    30_000,
+    [100],
+    'Time for a whole request to come, and for an answer to be read on, milliseconds.'
+  ),
   tls: optionalGroup('TLS 1.2 and 1.3 instead of plain text, for WebSockets and HTTP. Absent: a proxy does that.', {
     cert: Type.String({ description: 'PEM of the certificate, and of those between it and the authority.' }),
     key: Type.String({ description: 'PEM of its private key.' })

@@ -12,7 +12,8 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.String({ description: 'What was refused, where, and how to mend it.' }),
     code: Type.String(),
-    retryable: Type.Boolean({ description: 'The same request may succeed later.' })
+    retryable: Type.Boolean({ description: 'The same request may succeed later.' }),
+    retryAfterS: Type.Optional(Type.Integer({ description: 'How long to wait before, as `Retry-After`. Seconds.' }))
   },
   { title: 'Problem' }
 )
@@ -40,29 +41,34 @@ export function refusalOf(error: unknown): BatonError {
 }
 
 export function sendProblem(reply: FastifyReply, refusal: BatonError): FastifyReply {
-  const { status } = refusal.row
+  const { row, retryAfterS } = refusal
+  const { status } = row
   if (status === 401) reply.header('www-authenticate', 'Bearer')
-  if (status === 503) reply.header('retry-after', '1')
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
   return reply.code(status).type('application/problem+json').send(problemOf(refusal))
 }
 
-function problemOf({ code, row: { title, status, retryable }, detail, extra }: BatonError) {
-  return { ...extra, type: `urn:baton:error:${code}`, title, status, detail, code, retryable }
+function problemOf({ code, row: { title, status, retryable }, detail, extra, retryAfterS }: BatonError) {
+  return { ...extra, type: `urn:baton:error:${code}`, title, status, detail, code, retryable, retryAfterS }
 }
 
 /** Answers what no hook sees, such as a malformed URL. The socket of an upgrade is nobody else's to close. */
-export function refuseUnrouted(error: unknown, { raw }: FastifyRequest, reply: FastifyReply): void {
+export function refuseUnrouted(refusal: BatonError, { raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.destroySoon())
-  sendProblem(reply, refusalOf(error))
+  sendProblem(reply, refusal)
 }
 
-/** Answers what Node's parser refuses, before there is a request, and closes the connection. */
-export function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return
-  const refusal =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new BatonError('TOO_MANY_HEADERS', 'the headers of a request may have 16 KiB')
-      : new BatonError('MALFORMED_REQUEST', 'this is no HTTP/1.1 request, or it did not come in time')
+/** What Node's parser refuses, before there is a request. */
+export function unparsedRefusal({ code }: NodeJS.ErrnoException): BatonError {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new BatonError('TOO_MANY_HEADERS', 'the headers of a request may have 16 KiB')
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new BatonError('REQUEST_TIMEOUT', 'over http.headersTimeoutMs or http.requestTimeoutMs: send it faster')
+  return new BatonError('MALFORMED_REQUEST', 'this is no HTTP/1.1 request')
+}
+
+/** Answers on the bare socket, and closes it. */
+export function endWithProblem(socket: Duplex, refusal: BatonError): void {
   const { status } = refusal.row
   const body = JSON.stringify(problemOf(refusal))
   const head = [

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import cors from '@fastify/cors'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Auth } from '../auth.ts'
 import type { Inbound } from '../inbound.ts'
@@ -10,20 +10,18 @@ import type { Replies } from '../replies.ts'
 import type { Revocations } from '../revocations.ts'
 import type { Routes } from '../routes.ts'
 import { registerAdmin } from './admin.ts'
+import { type AppOptions, createApp, type Tls } from './app.ts'
 import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
 import { type Check, registerHealth, registerMetrics, registerOpenApi } from './ops.ts'
-import { refusalOf, refuseUnparsed, refuseUnrouted, sendProblem } from './problem.ts'
 import { registerPublish } from './publish.ts'
-import { pathOf, withoutToken } from './request.ts'
 import { type Accept, registerSockets } from './socket.ts'
-import { answerUnknown } from './unknown.ts'
 
 // Listens early, with /readyz at 503, and closes late: from `drain` on it refuses new sockets and says that it is not
 // ready, while the sessions are closed by their owner; `close` then cuts what is left.
 
 export interface HttpOptions {
-  http: {
+  http: AppOptions & {
     host: string
     /** 0: any free one. */
     port: number
@@ -32,9 +30,8 @@ export interface HttpOptions {
     allowedOrigins: readonly string[]
     /** Where origins are checked, a WebSocket may come without one. */
     allowAbsentOrigin: boolean
-    maxBodyBytes: number
     /** PEM. Absent: plain text. */
-    tls?: { cert: string; key: string }
+    tls?: Tls
   }
   /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
   admin: { host: string; port?: number; token?: string }
@@ -83,8 +80,6 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-const REQUEST_TIMEOUT_MS = 30_000
-
 export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
   const { http, admin } = options
   const apps: FastifyInstance[] = []
@@ -113,43 +108,6 @@ export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServ
   }
 }
 
-/** What every listener has: its limits, its log lines, its refusals. */
-function createApp(
-  { http }: HttpOptions,
-  { logger, metrics }: HttpDeps,
-  tls?: HttpOptions['http']['tls']
-): FastifyInstance {
-  const app: FastifyInstance = fastify({
-    ...(tls && { https: { ...tls, minVersion: 'TLSv1.2' } }),
-    // Its own lines at info: one per request, and one per network interface that it listens on.
-    loggerInstance: logger.child({}, logger.isLevelEnabled('warn') ? { level: 'warn' } : {}) as FastifyBaseLogger,
-    bodyLimit: http.maxBodyBytes,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    routerOptions: { maxParamLength: 2048 },
-    rewriteUrl: withoutToken,
-    clientErrorHandler: refuseUnparsed,
-    frameworkErrors: refuseUnrouted
-  })
-  app.setSerializerCompiler(() => JSON.stringify)
-  // A body is bytes, whatever its type: `inbound` reads what a route asks it to read.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
-
-  app.setErrorHandler((error, request, reply) => {
-    const refusal = refusalOf(error)
-    metrics.refused.inc({ code: refusal.code })
-    if (refusal.code === 'INTERNAL') {
-      logger.error({ err: error, method: request.method, path: pathOf(request.url) }, 'request failed')
-    }
-    return sendProblem(reply, refusal)
-  })
-  app.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
-    logger.debug({ method, path: pathOf(url), status: statusCode, ms: Math.round(elapsedTime) }, 'request')
-  })
-  answerUnknown(app)
-  return app
-}
-
 /** What only those who run it are to see. */
 function registerInner(app: FastifyInstance, { admin }: HttpOptions, { metrics, revocations }: HttpDeps): void {
   registerMetrics(app, metrics)
@@ -157,7 +115,7 @@ function registerInner(app: FastifyInstance, { admin }: HttpOptions, { metrics, 
 }
 
 async function buildAdmin(options: HttpOptions, deps: HttpDeps, draining: () => boolean): Promise<FastifyInstance> {
-  const app = createApp(options, deps)
+  const app = createApp(options.http, deps)
   await registerOpenApi(app, options.version)
   registerHealth(app, { checks: deps.checks, draining })
   registerInner(app, options, deps)
@@ -167,7 +125,7 @@ async function buildAdmin(options: HttpOptions, deps: HttpDeps, draining: () => 
 async function build(options: HttpOptions, deps: HttpDeps, draining: () => boolean): Promise<FastifyInstance> {
   const { http, stomp, auth, routes, version } = options
   const { logger, metrics, checks, edge, ingest } = deps
-  const app = createApp(options, deps, http.tls)
+  const app = createApp(http, deps, http.tls)
   if (http.corsOrigins.length > 0) {
     await app.register(cors, {
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],
@@ -195,7 +153,7 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
         // Well over a frame, so that one too large is refused by an ERROR that says so, and many may share a message.
         maxMessageBytes: 4 * (stomp.maxBodyBytes + stomp.maxHeaderBytes)
       },
-      { accept: edge.accept, draining, logger }
+      { accept: edge.accept, draining, metrics, logger }
     )
     registerHistory(app, edge)
     await registerConsole(app, { ...edge, metrics, views: routes, stompPath: stomp.paths[0] as string, open })

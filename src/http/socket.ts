@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import { originOf } from '../config/origin.ts'
 import { BatonError } from '../errors.ts'
+import type { Metrics } from '../metrics.ts'
 import { credentialsOf, pathOf } from './request.ts'
 
 // The upgrade only: which paths, which origins, which sub-protocol. What the socket then says is the affair of whoever accepts it.
@@ -34,6 +35,13 @@ export interface SocketOptions {
   maxMessageBytes: number
 }
 
+/** Of `ws`: a message over `maxPayload`, or in too many fragments or chunks. */
+const TOO_LARGE = new Set([
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS'
+])
+
 const SUB_PROTOCOLS = ['v12.stomp', 'v11.stomp', 'v10.stomp']
 
 /** The highest of ours that was offered; none of ours: no protocol header, and the client decides (RFC 6455 §4.1). */
@@ -55,10 +63,14 @@ export function originAllowed(
 export async function registerSockets(
   app: FastifyInstance,
   { paths, origins, maxMessageBytes }: SocketOptions,
-  { accept, draining, logger }: { accept: Accept; draining: () => boolean; logger: Logger }
+  { accept, draining, metrics, logger }: { accept: Accept; draining: () => boolean; metrics: Metrics; logger: Logger }
 ): Promise<void> {
   // `ws` closes with the right code by itself (1002, 1007, 1009).
-  const failed = (error: Error) => logger.debug({ err: error }, 'websocket failed')
+  const failed = (error: NodeJS.ErrnoException) => {
+    logger.debug({ err: error }, 'websocket failed')
+    if (error.code?.startsWith('WS_ERR'))
+      metrics.refused.inc({ code: TOO_LARGE.has(error.code) ? 'FRAME_TOO_LARGE' : 'MALFORMED_FRAME' })
+  }
   await app.register(websocket, {
     options: { perMessageDeflate: false, maxPayload: maxMessageBytes, handleProtocols: chooseProtocol },
     // The plugin's own would terminate, and what was sent last could be lost.

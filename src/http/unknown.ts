@@ -1,10 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { BatonError } from '../errors.ts'
-import { sendProblem } from './problem.ts'
 import { pathOf } from './request.ts'
 
 /** 404 for a path that nothing serves, 405 with `Allow` for one that other methods serve. */
-export function answerUnknown(app: FastifyInstance): void {
+export function refuseUnknown(app: FastifyInstance): void {
   const served: { path: RegExp; methods: Set<string> }[] = []
   app.addHook('onRoute', ({ url, method }) => {
     // The OPTIONS of @fastify/cors, which is there for every path, serves none.
@@ -19,9 +18,9 @@ export function answerUnknown(app: FastifyInstance): void {
     const path = pathOf(request.url)
     const methods = new Set(served.filter(route => route.path.test(path)).flatMap(route => [...route.methods]))
     if (methods.size === 0 || methods.has(request.method))
-      return sendProblem(reply, new BatonError('NOT_FOUND', `nothing is served at ${path}`))
+      throw new BatonError('NOT_FOUND', `nothing is served at ${path}`)
     const allow = [...methods].join(', ')
-    const detail = `${path} does not take ${request.method}, only ${allow}`
-    return sendProblem(reply.header('allow', allow), new BatonError('METHOD_NOT_ALLOWED', detail))
+    reply.header('allow', allow)
+    throw new BatonError('METHOD_NOT_ALLOWED', `${path} does not take ${request.method}, only ${allow}`)
   })
 }

@@ -177,24 +177,22 @@ export function createSession(
   function fail(cause: unknown, frame?: Frame): void {
     if (ending.signal.aborted) return
     const error = asBatonError(cause)
-    const { code, row, detail, extra } = error
+    const { code, row, detail, extra, retryAfterS } = error
     // What is no command could be anything: a token, too.
     const command = /^[A-Z]{1,11}$/.exec(frame?.command ?? '')?.[0]
     metrics.refused.inc({ code })
     if (code === 'INTERNAL') logger.error({ err: error.cause, command }, 'session failed')
     else logger.info({ code, detail, command }, 'session refused')
     const receiptId = frame?.headers.get('receipt')
-    send(
-      'ERROR',
-      [
-        ['message', row.title],
-        ['code', code],
-        ['content-type', 'text/plain;charset=utf-8'],
-        ...(receiptId === undefined ? [] : ([['receipt-id', receiptId]] as [string, string][])),
-        ...Object.entries(extra)
-      ],
-      Buffer.from(detail)
-    )
+    const headers = {
+      message: row.title,
+      code,
+      'content-type': 'text/plain;charset=utf-8',
+      ...(receiptId !== undefined && { 'receipt-id': receiptId }),
+      ...(retryAfterS !== undefined && { 'retry-after': `${retryAfterS}` }),
+      ...extra
+    }
+    send('ERROR', Object.entries(headers), Buffer.from(detail))
     end(row.close, row.title)
   }
 

@@ -240,7 +240,7 @@ describe('sessions by an endpoint', () => {
     const away = await refusal(connectStompjs(baton.wsUrl, { headers: { login: 'bob', passcode: 'sesame' } }))
     assert.deepEqual(codeOf(away), ['AUTH_UNAVAILABLE', 1013])
     const problem = await fetch(`${baton.url}/history?destination=/sub/7`, { headers: bearer('bob x') })
-    assert.deepEqual([problem.status, problem.headers.get('retry-after')], [503, '1'])
+    assert.deepEqual([problem.status, problem.headers.get('retry-after')], [503, '5'])
     await there.done('SEND\ndestination:/pub/7\n\n{}^@')
     endpoint = await listen((request, response) => void listener(request, response), port)
     await using client = await connectStompjs(baton.wsUrl, { headers: { login: 'bob', passcode: 'sesame' } })

@@ -89,12 +89,12 @@ describe('the documents', () => {
     )
   })
 
-  test('name every error code with its title, close code, status and whether to retry', () => {
+  test('name every error code with its title, close code, status and when to try again', () => {
     const told = rows(read('docs/errors.md'))
     assert.deepEqual(
       told.map(row => row.slice(0, 5)),
-      Object.entries(ERRORS).map(([code, { title, close, status, retryable }]) => [
-        ...[code, title, `${close}`, `${status}`, retryable ? 'yes' : '']
+      Object.entries(ERRORS).map(([code, { title, close, status, retryAfterS }]) => [
+        ...[code, title, `${close}`, `${status}`, retryAfterS === undefined ? '' : `${retryAfterS} s`]
       ])
     )
     for (const [code, , , , , meaning = ''] of told) assert.ok(meaning.length > 10, `${code} is not explained`)

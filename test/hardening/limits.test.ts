@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { unique } from '../support/ids.ts'
+import { metric, refusals } from '../support/metric.ts'
 import { connectSocket, openSocket, type RawSocket, refused } from '../support/raw-client.ts'
 import { waitFor } from '../support/wait.ts'
 
@@ -26,12 +27,6 @@ after(() => Promise.all([baton.stop(), narrow.stop()]))
 
 const connect = () => connectSocket(baton.wsUrl)
 const SEND = 'SEND\ndestination:/topic/limits\n'
-
-async function metric(server: Baton, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  const line = text.split('\n').find(candidate => candidate.startsWith(name))
-  return Number(line?.split(' ').at(-1) ?? 0)
-}
 
 /** Sends these bytes again and again until the server has had enough: so it is no end that it answers to. */
 async function flood(socket: RawSocket, bytes: Buffer): Promise<void> {
@@ -84,8 +79,10 @@ describe('F12 a frame over its limits is answered with ERROR, then the close', (
 
   test('T8 a WebSocket message far over the limit is closed with 1009', async () => {
     const socket = await connect()
+    const before = await refusals(baton, 'FRAME_TOO_LARGE')
     socket.send(`${SEND}\n${'x'.repeat(5 * MIB)}^@`)
     assert.equal((await socket.closed()).code, 1009)
+    assert.equal(await refusals(baton, 'FRAME_TOO_LARGE'), before + 1)
   })
 })
 

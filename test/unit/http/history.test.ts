@@ -217,6 +217,7 @@ test('a destination that no route takes and a log that is away are problems of t
     status: 503,
     detail: 'no answer from Redis within 1 s',
     code: 'REDIS_UNAVAILABLE',
-    retryable: true
+    retryable: true,
+    retryAfterS: 1
   })
 })

@@ -91,12 +91,8 @@ test('a port in use is an error that names the address, and close is idempotent 
   await using it = await serve()
   const options = {
     http: {
-      host: '127.0.0.1',
-      port: it.port,
-      corsOrigins: [],
-      allowedOrigins: [],
-      allowAbsentOrigin: false,
-      maxBodyBytes: 1
+      ...{ host: '127.0.0.1', port: it.port, corsOrigins: [], allowedOrigins: [], allowAbsentOrigin: false },
+      ...{ maxBodyBytes: 1, headersTimeoutMs: 1, requestTimeoutMs: 1 }
     },
     admin: { host: '127.0.0.1' },
     stomp: { paths: [], maxBodyBytes: 1, maxHeaderBytes: 1 }

@@ -172,6 +172,8 @@ export async function serve(over: Over = {}) {
         allowedOrigins: [],
         allowAbsentOrigin: false,
         maxBodyBytes: 1024,
+        headersTimeoutMs: 1000,
+        requestTimeoutMs: 2000,
         ...over.http
       },
       admin: { host: '127.0.0.1', ...over.admin },
