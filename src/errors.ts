@@ -63,6 +63,8 @@ export const ERRORS = {
   ORIGIN_REFUSED: row('origin not allowed', 1008, 403),
   // what may come back
   AUTH_UNAVAILABLE: row('credentials cannot be checked now', 1013, 503, true, 5),
+  TOO_MANY_SOCKETS: row('too many sockets', 1013, 503, true, 5),
+  TOO_MANY_SESSIONS: row('too many sessions', 1013, 429, true, 10),
   KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true, 5),
   PRODUCE_QUEUE_FULL: row('too much waits for Kafka', 1013, 503, true),
   REDIS_UNAVAILABLE: row('Redis is away', 1013, 503, true),

@@ -91,7 +91,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       metrics,
       checks,
       ...(followsBus && { revocations }),
-      ...(isEdge && { edge: { routes, log, auth, accept, sessions: stomp.sessions } }),
+      ...(isEdge && { edge: { routes, log, auth, admit: stomp.admit, accept, sessions: stomp.sessions } }),
       ...(takesPosts && { ingest: { routes, auth, inbound, replies } })
     }
   )

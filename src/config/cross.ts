@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import type { Fault } from './faults.ts'
 import type { Config } from './normalize.ts'
@@ -43,7 +44,16 @@ function httpFaults({ http }: Config): Fault[] {
     http.headersTimeoutMs <= http.requestTimeoutMs
       ? []
       : [{ path: 'http.headersTimeoutMs', message: 'must be at most http.requestTimeoutMs' }]
-  return [...origins, ...times, ...tlsFaults(http.tls)]
+  const proxies = http.trustProxy.flatMap((proxy, index) =>
+    isNetwork(proxy) ? [] : [{ path: `http.trustProxy.${index}`, message: 'must be an IP address, or one with /bits' }]
+  )
+  return [...origins, ...proxies, ...times, ...tlsFaults(http.tls)]
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits] = text.split('/')
+  const most = { 0: 0, 4: 32, 6: 128 }[isIP(address)] as number
+  return most > 0 && (bits === undefined || (/^[1-9]\d*$/.test(bits) && Number(bits) <= most))
 }
 
 function tlsFaults(tls: Config['http']['tls']): Fault[] {

@@ -53,6 +53,10 @@ const Http = group('The listener of WebSockets and HTTP.', {
     false,
     'Whether a WebSocket without an Origin, which comes from no browser, may be opened where origins are checked.'
   ),
+  trustProxy: list(
+    [],
+    'Addresses and networks (10.0.0.0/8) of proxies whose X-Forwarded-For says where a client comes from.'
+  ),
   maxBodyBytes: integer(MIB, [1], 'The largest body of a POST, bytes.'),
   headersTimeoutMs: integer(10_000, [100], 'Time for the head of a request to come, milliseconds.'),
   requestTimeoutMs: integer(
@@ -89,6 +93,17 @@ const Stomp = group('STOMP over WebSocket.', {
   maxBodyBytes: integer(MIB, [1], 'The largest body of a frame, bytes.'),
   maxHeaders: integer(64, [1], 'The most headers of a frame.'),
   maxHeaderBytes: integer(16_384, [256], 'The most bytes of all headers of a frame.'),
+  maxSockets: integer(50_000, [1], 'The most WebSockets of this replica.'),
+  maxSessionsPerAddress: integer(
+    10_000,
+    [0],
+    'The most WebSockets of this replica from one IPv4 address or one /64 of IPv6; 0: no bound.'
+  ),
+  maxSessionsPerPrincipal: integer(
+    100,
+    [0],
+    'The most sessions on this replica of one principal; guests count by address only; 0: no bound.'
+  ),
   maxSubscriptions: integer(1000, [1], 'The most subscriptions of a session.'),
   heartBeatMs: integer(10_000, [0], 'Heart-beat offered and asked for, milliseconds; 0: none.'),
   connectTimeoutMs: integer(10_000, [1], 'Time for CONNECT to come, milliseconds.'),

@@ -10,6 +10,8 @@ export interface AppOptions {
   maxBodyBytes: number
   headersTimeoutMs: number
   requestTimeoutMs: number
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  trustProxy: readonly string[]
 }
 
 /** PEM. */
@@ -23,7 +25,7 @@ const OVERDUE_CHECK_MS = 1000
 
 /** What every listener has: its limits, its log lines, its refusals, each of which is counted. */
 export function createApp(
-  { maxBodyBytes, headersTimeoutMs, requestTimeoutMs }: AppOptions,
+  { maxBodyBytes, headersTimeoutMs, requestTimeoutMs, trustProxy }: AppOptions,
   { logger, metrics }: { logger: Logger; metrics: Metrics },
   tls?: Tls
 ): FastifyInstance {
@@ -34,6 +36,7 @@ export function createApp(
     loggerInstance: logger.child({}, logger.isLevelEnabled('warn') ? { level: 'warn' } : {}) as FastifyBaseLogger,
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    trustProxy: [...trustProxy],
     routerOptions: { maxParamLength: 2048 },
     rewriteUrl: withoutToken,
     clientErrorHandler(error, socket) {

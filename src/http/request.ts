@@ -29,7 +29,12 @@ export function credentialsOf({ raw, headers: { authorization } }: FastifyReques
 
 /** @throws BatonError UNAUTHENTICATED, AUTH_UNAVAILABLE */
 export function principalOf(request: FastifyRequest, auth: Auth): Promise<Principal> {
-  return auth.authenticate({ ...credentialsOf(request), remoteAddress: request.ip, path: pathOf(request.url) })
+  return auth.authenticate({ ...credentialsOf(request), remoteAddress: addressOf(request), path: pathOf(request.url) })
+}
+
+/** Where a request comes from; '' once its client has left, for the socket has no address any more. */
+export function addressOf({ ip }: FastifyRequest): string {
+  return (ip as string | undefined) ?? ''
 }
 
 /** Logs and problems have this of a URL: other parameters may hold what is nobody's business too. */

@@ -15,7 +15,7 @@ import { type RouteView, registerConsole, type SessionView } from './console.ts'
 import { registerHistory } from './history.ts'
 import { type Check, registerHealth, registerMetrics, registerOpenApi } from './ops.ts'
 import { registerPublish } from './publish.ts'
-import { type Accept, registerSockets } from './socket.ts'
+import { type Accept, type Admit, registerSockets } from './socket.ts'
 
 // Listens early, with /readyz at 503, and closes late: from `drain` on it refuses new sockets and says that it is not
 // ready, while the sessions are closed by their owner; `close` then cuts what is left.
@@ -35,7 +35,7 @@ export interface HttpOptions {
   }
   /** Metrics and admin calls are served there, with a port, and there only. Without a token there are no admin calls. */
   admin: { host: string; port?: number; token?: string }
-  stomp: { paths: readonly string[]; maxBodyBytes: number; maxHeaderBytes: number }
+  stomp: { paths: readonly string[]; maxBodyBytes: number; maxHeaderBytes: number; maxSockets: number }
   auth: { mode: 'none' | 'users' | 'jwt' | 'http' }
   routes: Readonly<Record<string, RouteView>>
   version: string
@@ -46,6 +46,7 @@ export interface EdgeDeps {
   routes: Routes
   log: ChannelLog
   auth: Auth
+  admit: Admit
   accept: Accept
   sessions(): Iterable<SessionView>
 }
@@ -79,6 +80,9 @@ export interface HttpServer {
   /** Ends requests and sockets; idempotent. */
   close(): Promise<void>
 }
+
+/** Of connections that are no WebSocket: health checks are answered when there is no room for another. */
+const SPARE_CONNECTIONS = 1000
 
 export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
   const { http, admin } = options
@@ -126,6 +130,8 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
   const { http, stomp, auth, routes, version } = options
   const { logger, metrics, checks, edge, ingest } = deps
   const app = createApp(http, deps, http.tls)
+  app.server.maxConnections = stomp.maxSockets + SPARE_CONNECTIONS
+  app.server.on('drop', () => metrics.refused.inc({ code: 'TOO_MANY_SOCKETS' }))
   if (http.corsOrigins.length > 0) {
     await app.register(cors, {
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],
@@ -153,7 +159,7 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
         // Well over a frame, so that one too large is refused by an ERROR that says so, and many may share a message.
         maxMessageBytes: 4 * (stomp.maxBodyBytes + stomp.maxHeaderBytes)
       },
-      { accept: edge.accept, draining, metrics, logger }
+      { ...edge, draining, metrics, logger }
     )
     registerHistory(app, edge)
     await registerConsole(app, { ...edge, metrics, views: routes, stompPath: stomp.paths[0] as string, open })

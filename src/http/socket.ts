@@ -6,7 +6,7 @@ import type { WebSocket } from 'ws'
 import { originOf } from '../config/origin.ts'
 import { BatonError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
-import { credentialsOf, pathOf } from './request.ts'
+import { addressOf, credentialsOf, pathOf } from './request.ts'
 
 // The upgrade only: which paths, which origins, which sub-protocol. What the socket then says is the affair of whoever accepts it.
 
@@ -20,6 +20,9 @@ export interface Upgrade {
 
 /** Takes over an open WebSocket; `socket` is the one below it. Must not throw. */
 export type Accept = (ws: WebSocket, socket: Socket, upgrade: Upgrade) => void
+
+/** Whether another may come from there. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS */
+export type Admit = (remoteAddress: string) => void
 
 export interface Origins {
   /** As `originOf` writes them; `*` stands for any, even none. Empty: the page must come from the very host that it connects to. */
@@ -63,7 +66,13 @@ export function originAllowed(
 export async function registerSockets(
   app: FastifyInstance,
   { paths, origins, maxMessageBytes }: SocketOptions,
-  { accept, draining, metrics, logger }: { accept: Accept; draining: () => boolean; metrics: Metrics; logger: Logger }
+  {
+    admit,
+    accept,
+    draining,
+    metrics,
+    logger
+  }: { admit: Admit; accept: Accept; draining: () => boolean; metrics: Metrics; logger: Logger }
 ): Promise<void> {
   // `ws` closes with the right code by itself (1002, 1007, 1009).
   const failed = (error: NodeJS.ErrnoException) => {
@@ -98,10 +107,13 @@ export async function registerSockets(
       method: 'GET',
       url: path,
       schema: { hide: true },
-      async onRequest({ ws, headers: { origin, host } }) {
+      async onRequest(request) {
+        const { ws, headers } = request
+        const { origin, host } = headers
         if (!ws)
           throw new BatonError('NOT_FOUND', `${path} speaks STOMP over WebSocket only: open it with a WebSocket client`)
         if (draining()) throw new BatonError('SHUTTING_DOWN', 'this replica is going away: connect again')
+        admit(addressOf(request))
         if (!originAllowed(origin, host, origins)) {
           const detail =
             origin === undefined
@@ -118,7 +130,7 @@ export async function registerSockets(
       handler: () => undefined,
       wsHandler(ws, request) {
         ws.removeAllListeners('error').on('error', failed)
-        accept(ws, request.raw.socket, { path, remoteAddress: request.ip, ...credentialsOf(request) })
+        accept(ws, request.raw.socket, { path, remoteAddress: addressOf(request), ...credentialsOf(request) })
       }
     })
   }

@@ -2,12 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Principal } from '../auth.ts'
 import type { BatonError } from '../errors.ts'
+import { type AdmissionOptions, createAdmission } from './admission.ts'
 import type { StompDeps, StompOptions, Upgrade } from './context.ts'
 import { createHeart } from './heartbeat.ts'
 import { createSession, type Session } from './session.ts'
 import type { Transport } from './transport.ts'
 
 export interface StompServer {
+  /** Asked before a socket is opened. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS */
+  admit(remoteAddress: string): void
   /** Takes over a socket that was just opened. Never throws. */
   accept(transport: Transport, upgrade: Upgrade): void
   /** The connected sessions, in the order of their coming. */
@@ -24,9 +27,14 @@ export interface StompServer {
 }
 
 /** Speaks STOMP with whoever is accepted: PROTOCOL.md says what. */
-export function createStompServer(options: StompOptions, deps: StompDeps & { logger: Logger }): StompServer {
+export function createStompServer(
+  options: StompOptions & AdmissionOptions,
+  deps: StompDeps & { logger: Logger }
+): StompServer {
   const sessions = new Set<Session>()
   const heart = createHeart(options)
+  const admission = createAdmission(options)
+  const sessionDeps = { ...deps, heart, admission }
   let draining = false
 
   async function drain(windowMs: number): Promise<void> {
@@ -40,10 +48,15 @@ export function createStompServer(options: StompOptions, deps: StompDeps & { log
   }
 
   return {
+    admit: admission.check,
     accept(transport, upgrade) {
-      const session = createSession(options, { ...deps, heart }, transport, upgrade)
+      const session = createSession(options, sessionDeps, transport, upgrade)
       sessions.add(session)
-      void session.gone.then(() => sessions.delete(session))
+      admission.opened(upgrade.remoteAddress)
+      void session.gone.then(() => {
+        sessions.delete(session)
+        admission.closed(upgrade.remoteAddress)
+      })
       if (draining) void session.drain()
     },
     *sessions() {

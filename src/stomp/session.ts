@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { asBatonError, BatonError, type ErrorCode } from '../errors.ts'
+import type { Admission } from './admission.ts'
 import { greet } from './connect.ts'
 import type { Context, Outcome, Peer, StompDeps, StompOptions, Upgrade } from './context.ts'
 import { createDecoder } from './decoder.ts'
@@ -30,6 +31,7 @@ export interface Session {
 
 interface SessionDeps extends StompDeps {
   heart: Heart
+  admission: Admission
   logger: Logger
 }
 
@@ -133,6 +135,7 @@ export function createSession(
     pulse.greeted()
     const { headers, rhythm, ...greeting } = await greet(context, id, frame)
     if (ending.signal.aborted) return
+    deps.admission.enter(greeting.peer.principal)
     peer = greeting.peer
     decoder.version = peer.version
     metrics.sessions.inc()
@@ -203,7 +206,10 @@ export function createSession(
     pulse.stop()
     for (const subscription of [...context.subscriptions.values()]) subscription.unsubscribe()
     context.transactions.clear()
-    if (peer) metrics.sessions.dec()
+    if (peer) {
+      metrics.sessions.dec()
+      deps.admission.leave(peer.principal)
+    }
     if (code !== undefined) transport.close(code, reason)
   }
 

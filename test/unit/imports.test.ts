@@ -28,7 +28,7 @@ const LAYERS = [
     'revocations'
   ],
   ['routes', 'topics', 'template', 'auth'],
-  ['message', 'reply', 'ports', 'errors', 'nesting', 'metrics', 'config']
+  ['message', 'reply', 'network', 'ports', 'errors', 'nesting', 'metrics', 'config']
 ]
 
 /** The end or the root file's name that a path under src belongs to. */

@@ -151,6 +151,7 @@ export async function serve(over: Over = {}) {
     routes: routesOf(aRoute()),
     log: logOf([]),
     auth: openAuth,
+    admit: () => undefined,
     accept: ws => ws.close(1000),
     sessions: () => [],
     ...over.edge
@@ -174,10 +175,11 @@ export async function serve(over: Over = {}) {
         maxBodyBytes: 1024,
         headersTimeoutMs: 1000,
         requestTimeoutMs: 2000,
+        trustProxy: [],
         ...over.http
       },
       admin: { host: '127.0.0.1', ...over.admin },
-      stomp: { paths: ['/ws'], maxBodyBytes: 1024, maxHeaderBytes: 1024, ...over.stomp },
+      stomp: { paths: ['/ws'], maxBodyBytes: 1024, maxHeaderBytes: 1024, maxSockets: 1000, ...over.stomp },
       auth: { mode: over.auth ?? 'none' },
       routes: over.routes ?? {},
       version: '1.2.3'

@@ -10,13 +10,17 @@ import { createMetrics } from '../../../src/metrics.ts'
 import type { Audience, Produced } from '../../../src/ports.ts'
 import type { Asked, Replies } from '../../../src/replies.ts'
 import type { Place, Route, Routes, SendRule } from '../../../src/routes.ts'
+import type { AdmissionOptions } from '../../../src/stomp/admission.ts'
 import type { StompOptions } from '../../../src/stomp/context.ts'
 import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
 import { createStompServer } from '../../../src/stomp/server.ts'
 import type { TransportOptions } from '../../../src/stomp/transport.ts'
 import { type RawClient, stompPair } from '../../support/stomp-pair.ts'
 
-const OPTIONS: StompOptions = {
+const OPTIONS: StompOptions & AdmissionOptions = {
+  maxSockets: 1000,
+  maxSessionsPerAddress: 0,
+  maxSessionsPerPrincipal: 0,
   version: '9.9.9',
   maxBodyBytes: 100_000,
   maxHeaders: 16,
@@ -58,7 +62,7 @@ function ruleOf(destination: string): SendRule {
  * A STOMP server whose neighbours are plain objects: everything at `/sub/` can be subscribed to, everything at `/pub/` can be
  * sent to, a login or claim `may` of `no-<verb>` is not allowed that verb, and the fan-out is the real one.
  */
-export function serve(overrides: Partial<StompOptions> = {}, slow: Slow = { policy: 'close' }) {
+export function serve(overrides: Partial<StompOptions & AdmissionOptions> = {}, slow: Slow = { policy: 'close' }) {
   const metrics = createMetrics()
   const createAudience = createFanout({ flushMs: 0 }, { metrics })
   const audiences = new Map<string, Audience<Member>>()
