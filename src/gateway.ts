@@ -19,6 +19,7 @@ import { createMemoryLog } from './memory/log.ts'
 import { createMetrics } from './metrics.ts'
 import { REVOCATIONS_CHANNEL, type RevocationStore } from './ports/revocations.ts'
 import type { ChannelFeed, ChannelLog, Claims, FeedListener, RecordSink, RecordSource } from './ports.ts'
+import { createAllowances } from './rates.ts'
 import { createRedisLog } from './redis/log.ts'
 import { createRedisFeed } from './redis/subscriber.ts'
 import { createRelay } from './relay.ts'
@@ -84,6 +85,8 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
     { ...config.stomp, version, refreshDestination: config.auth.refreshDestination },
     { auth, routes, hub, inbound, replies, metrics, logger }
   )
+  const { sendsPerSecond, sendBurst } = config.stomp
+  const allowanceOf = createAllowances({ perSecond: sendsPerSecond, burst: sendBurst })
   const http = createHttpServer(
     { http: config.http, admin: config.admin, stomp: config.stomp, auth: config.auth, routes: config.routes, version },
     {
@@ -92,7 +95,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       checks,
       ...(followsBus && { revocations }),
       ...(isEdge && { edge: { routes, log, auth, admit: stomp.admit, accept, sessions: stomp.sessions } }),
-      ...(takesPosts && { ingest: { routes, auth, inbound, replies } })
+      ...(takesPosts && { ingest: { routes, auth, inbound, replies, allowanceOf } })
     }
   )
   const relay = createRelay(

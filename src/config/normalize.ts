@@ -54,7 +54,7 @@ function normalizeRoute(
 }
 
 function normalizeSend(
-  { destination, produce, reply, ...send }: NonNullable<RouteSettings['send']>,
+  { destination, produce, rate, reply, ...send }: NonNullable<RouteSettings['send']>,
   byDefault: string | undefined
 ) {
   const records = produce?.map(({ topic, ...record }) => ({
@@ -66,6 +66,7 @@ function normalizeSend(
     ...send,
     ...(to !== undefined && { destination: to }),
     ...(records && { produce: records }),
+    ...(rate && { rate: { ...rate, burst: rate.burst ?? Math.ceil(rate.perSecond) } }),
     ...(reply !== undefined && reply !== 'none' && { reply: normalizeReply(reply) })
   }
 }

@@ -136,6 +136,12 @@ const Send = optionalGroup('How SENDs become records. Absent: they do not.', {
   token: optionalText(
     'Template of a JWT that the body carries, such as {sender}: its claims are the principal of this SEND.'
   ),
+  rate: optionalGroup('How often one session, or one principal over HTTP, may send here.', {
+    perSecond: Type.Number({ exclusiveMinimum: 0, description: 'SENDs and POSTs each second, on average.' }),
+    burst: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'At once, after a while without any. Default: perSecond, rounded up.' })
+    )
+  }),
   ...recordTemplate,
   produce: Type.Optional(
     Type.Array(

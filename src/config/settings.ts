@@ -117,6 +117,12 @@ const Stomp = group('STOMP over WebSocket.', {
   maxPendingFrames: integer(128, [1], 'Frames of one session that may wait; past it its socket is paused.'),
   maxTransactions: integer(16, [1], 'Open transactions of a session.'),
   transactionBytes: integer(4 * MIB, [1], 'Bytes that the open transactions of a session may hold.'),
+  sendsPerSecond: integer(
+    1000,
+    [0],
+    'SENDs of a session, or POSTs of a principal (a guest: of an address), each second on average; 0: no bound.'
+  ),
+  sendBurst: integer(5000, [1], 'The same at once, after a while without any.'),
   flushMs: integer(
     0,
     [0, 5],

@@ -2,11 +2,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Auth } from '../auth.ts'
 import type { Inbound } from '../inbound.ts'
+import { networkOf } from '../network.ts'
+import type { Allowance } from '../rates.ts'
 import type { Replies } from '../replies.ts'
 import { contentTypeOf } from '../reply.ts'
 import type { Names, Routes } from '../routes.ts'
 import { answers } from './problem.ts'
-import { principalOf } from './request.ts'
+import { addressOf, principalOf } from './request.ts'
 
 const Coordinate = Type.Object({ topic: Type.String(), partition: Type.Integer(), offset: Type.Integer() })
 
@@ -26,6 +28,8 @@ export interface PublishDeps {
   auth: Auth
   inbound: Inbound
   replies: Pick<Replies, 'ask'>
+  /** Of whoever POSTs. */
+  allowanceOf(sender: string): Allowance
   /** JSON schema of a route's bodies, for the OpenAPI document only: `inbound` checks them. */
   schemaOf(route: string): object | boolean | undefined
 }
@@ -34,7 +38,10 @@ export interface PublishDeps {
  * One HTTP route for each route with `send.http`. Answers 202 once Kafka acknowledged the record on all in-sync replicas; on a
  * route with `reply` 200 once the reply came, with its bytes.
  */
-export function registerPublish(app: FastifyInstance, { routes, auth, inbound, replies, schemaOf }: PublishDeps): void {
+export function registerPublish(
+  app: FastifyInstance,
+  { routes, auth, inbound, replies, allowanceOf, schemaOf }: PublishDeps
+): void {
   for (const route of routes.all) {
     const rule = route.send
     if (!rule?.http) continue
@@ -52,13 +59,16 @@ export function registerPublish(app: FastifyInstance, { routes, auth, inbound, r
       },
       validatorCompiler: () => () => true,
       async handler(request, response) {
+        const principal = await principalOf(request, auth)
+        const sender = principal.guest ? networkOf(addressOf(request)) : `principal ${principal.name}`
+        allowanceOf(sender)(route.name, rule.rate)
         const prepared = await inbound.prepare({
           route,
           rule,
           names: names(request.params as Record<string, string>),
           body: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
           headers: userHeaders(request),
-          principal: await principalOf(request, auth)
+          principal
         })
         if (rule.reply) {
           const { reply } = await replies.ask(prepared, rule.reply)

@@ -6,6 +6,7 @@ import type { Auth } from '../auth.ts'
 import type { Inbound } from '../inbound.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ChannelLog } from '../ports.ts'
+import type { Allowance } from '../rates.ts'
 import type { Replies } from '../replies.ts'
 import type { Revocations } from '../revocations.ts'
 import type { Routes } from '../routes.ts'
@@ -57,6 +58,7 @@ export interface IngestDeps {
   auth: Auth
   inbound: Inbound
   replies: Pick<Replies, 'ask'>
+  allowanceOf(sender: string): Allowance
 }
 
 /** Health and metrics are always served, all else by role. */

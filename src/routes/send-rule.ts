@@ -1,4 +1,5 @@
 import type { RouteConfig, SendConfig, TopicConfig } from '../config/normalize.ts'
+import type { Rate } from '../rates.ts'
 import { compileTemplate, type Template } from '../template.ts'
 import { compileSchema } from './body-schema.ts'
 import type { Faults } from './faults.ts'
@@ -30,6 +31,8 @@ export interface SendRule {
    * @throws BatonError INVALID_BODY, UNAUTHENTICATED when what a template asks for is not there.
    */
   stamp(draft: Draft, sender: Sender, now: Date): Iterable<Pick<Stamped, 'record'> & Partial<Stamped>>
+  /** How often one sender may send to the route; absent: as often as to any. */
+  rate: Rate | undefined
   /** Absent: nobody waits for an answer. */
   reply: ReplyRule | undefined
 }
@@ -81,6 +84,7 @@ export function compileSend(
         for (const stamped of record.stamp(draft, sender, now)) yield isOwn ? stamped : { record: stamped.record }
       }
     },
+    rate: send.rate,
     reply: reply?.rule
   }
   return { rule, destination, names: given, reply }

@@ -3,6 +3,7 @@ import { BatonError } from '../errors.ts'
 import type { Hub } from '../hub.ts'
 import type { Inbound, Prepared } from '../inbound.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Allowance } from '../rates.ts'
 import type { Replies } from '../replies.ts'
 import type { Routes } from '../routes.ts'
 import type { AckWindow } from './ack-window.ts'
@@ -31,6 +32,10 @@ export interface StompOptions {
   maxTransactions: number
   /** Headers and bodies of all open transactions together; each of their frames counts 256 bytes more. */
   transactionBytes: number
+  /** Of a session, on average; 0: no bound. */
+  sendsPerSecond: number
+  /** Of a session, at once. */
+  sendBurst: number
   /** Takes SENDs with a fresh credential of the session. Absent: none expires. */
   refreshDestination?: string | undefined
 }
@@ -93,6 +98,8 @@ export interface Context {
   readonly subscriptions: Map<string, Subscription>
   readonly acks: PendingAcks[]
   readonly transactions: Map<string, Transaction>
+  /** Made by the first SEND. */
+  allowance: Allowance | undefined
   /** When Kafka last acknowledged what this session sent; `performance.now()`. */
   acknowledgedAtMs: number
   /** Ends the session with ERROR SLOW_CONSUMER. */

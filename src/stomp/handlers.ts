@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { BatonError } from '../errors.ts'
+import { createAllowance } from '../rates.ts'
 import { ack, nack } from './acknowledge.ts'
 import { acknowledged, type Handler, requireHeader } from './context.ts'
 import { refresh } from './refresh.ts'
@@ -9,23 +10,28 @@ import { abort, begin, commit, transactionOf } from './transaction.ts'
 
 /**
  * 1.2, "SEND". Prepared in the order of frames; the next frame does not wait for Kafka, the RECEIPT does.
- * Within a transaction nothing is produced before COMMIT.
+ * Within a transaction nothing is produced before COMMIT, and it counts for the rates as it comes.
  */
 const send: Handler = async (context, peer, frame) => {
-  const { routes, inbound } = context.deps
+  const { deps, options } = context
   const { body } = frame
   const destination = requireHeader(frame, 'destination')
-  if (destination === context.options.refreshDestination) return refresh(context, peer, frame)
-  const { route, rule, names } = routes.sendable(destination)
+  context.allowance ??= createAllowance({ perSecond: options.sendsPerSecond, burst: options.sendBurst })
+  if (destination === options.refreshDestination) {
+    context.allowance(destination, undefined)
+    return refresh(context, peer, frame)
+  }
+  const { route, rule, names } = deps.routes.sendable(destination)
+  context.allowance(route.name, rule.rate)
   const request = requestOf(frame, rule)
   const transaction = transactionOf(context, frame)
   // No prototype: a header may be called `constructor`.
   const headers: Record<string, string> = Object.create(null)
   for (const [name, value] of frame.headers) headers[name] = value
   if (rule.reply) delete headers['reply-to']
-  const prepared = await inbound.prepare({ route, rule, names, body, headers, principal: peer.principal })
+  const prepared = await deps.inbound.prepare({ route, rule, names, body, headers, principal: peer.principal })
   if (request) return ask(context, peer, frame, { prepared, rule: request })
-  if (!transaction) return { done: acknowledged(context, inbound.produce([prepared])) }
+  if (!transaction) return { done: acknowledged(context, deps.inbound.produce([prepared])) }
   transaction.prepared.push(prepared)
   return {}
 }

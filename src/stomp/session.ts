@@ -59,6 +59,7 @@ export function createSession(
     subscriptions: new Map(),
     acks: [],
     transactions: new Map(),
+    allowance: undefined,
     acknowledgedAtMs: Number.NEGATIVE_INFINITY,
     slow
   }

@@ -29,7 +29,9 @@ export async function startBatonServer(
   options: BatonOptions = {},
   load: Partial<Server['load']> = {}
 ): Promise<Server> {
-  const baton = await startBaton(options)
+  // The load generator is one sender for all.
+  const env = { BATON_STOMP_SENDS_PER_SECOND: '0', BATON_STOMP_MAX_SESSIONS_PER_ADDRESS: '0', ...options.env }
+  const baton = await startBaton({ ...options, env })
   return {
     name: 'Baton',
     pid: baton.pid,

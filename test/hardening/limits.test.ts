@@ -17,7 +17,7 @@ let narrow: Baton
 
 before(async () => {
   const env = { BATON_LIFECYCLE_DRAIN_TIMEOUT_MS: '0' }
-  baton = await startBaton({ env })
+  baton = await startBaton({ env: { ...env, BATON_STOMP_SENDS_PER_SECOND: '0' } })
   narrow = await startBaton({
     env: { ...env, BATON_STOMP_SEND_QUEUE_BYTES: '65536', BATON_STOMP_SEND_QUEUE_AGE_MS: '60000' }
   })

@@ -27,7 +27,7 @@ const LAYERS = [
     'replies',
     'revocations'
   ],
-  ['routes', 'topics', 'template', 'auth'],
+  ['routes', 'topics', 'template', 'rates', 'auth'],
   ['message', 'reply', 'network', 'ports', 'errors', 'nesting', 'metrics', 'config']
 ]
 

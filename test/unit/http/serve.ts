@@ -68,6 +68,7 @@ export function sendBy(http: string): SendRule {
     allowedByNames: false,
     read: refuse,
     token: undefined,
+    rate: undefined,
     validate: refuse,
     stamp: refuse,
     reply: undefined
@@ -161,6 +162,7 @@ export async function serve(over: Over = {}) {
     auth: edge.auth,
     inbound: { prepare: () => Promise.reject(new Error('not asked for here')), produce: async () => [] },
     replies: { ask: () => Promise.reject(new Error('not asked for here')) },
+    allowanceOf: () => () => undefined,
     ...over.ingest
   }
   const metrics = createMetrics()

@@ -32,7 +32,9 @@ const OPTIONS: StompOptions & AdmissionOptions = {
   sendQueueAgeMs: 30_000,
   maxPendingFrames: 16,
   maxTransactions: 2,
-  transactionBytes: 2000
+  transactionBytes: 2000,
+  sendsPerSecond: 0,
+  sendBurst: 1
 }
 
 const ROUTE = { name: 'room', history: { size: 20, maxAgeMs: undefined } } as Route
