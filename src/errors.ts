@@ -65,6 +65,7 @@ export const ERRORS = {
   AUTH_UNAVAILABLE: row('credentials cannot be checked now', 1013, 503, true, 5),
   TOO_MANY_SOCKETS: row('too many sockets', 1013, 503, true, 5),
   TOO_MANY_SESSIONS: row('too many sessions', 1013, 429, true, 10),
+  SEND_QUEUES_FULL: row('too much waits for slow clients', 1013, 503, true, 5),
   RATE_LIMITED: row('too many SENDs', 1013, 429, true),
   KAFKA_UNAVAILABLE: row('Kafka did not acknowledge in time', 1013, 503, true, 5),
   PRODUCE_QUEUE_FULL: row('too much waits for Kafka', 1013, 503, true),

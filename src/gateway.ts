@@ -51,7 +51,7 @@ export interface GatewayDeps {
 /** A resume waits this long for a wiped or rolled-back Redis to be filled up to what the client has seen. */
 const RESUME_TIMEOUT_MS = 10_000
 const SWEEP_INTERVAL_MS = 600_000
-const LAG_INTERVAL_MS = 5000
+const GAUGE_INTERVAL_MS = 5000
 
 export function createGateway(config: Config, { logger, version, onFatal }: GatewayDeps): Gateway {
   const metrics = createMetrics()
@@ -112,11 +112,12 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
       logger
     }
   )
-  const lagTimer = setInterval(() => {
+  const gaugeTimer = setInterval(() => {
+    metrics.sendQueues.set(stomp.queuedBytes())
     metrics.lag.reset()
     for (const { topic, partition, lag } of source.lags()) metrics.lag.set({ topic, partition }, lag)
-  }, LAG_INTERVAL_MS)
-  lagTimer.unref()
+  }, GAUGE_INTERVAL_MS)
+  gaugeTimer.unref()
 
   const listener: FeedListener = {
     message(channel, payload) {
@@ -185,7 +186,7 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
         stack.defer(() => stomp.close())
         stack.defer(() => stomp.drain({ windowMs: config.lifecycle.drainTimeoutMs }))
         stack.defer(() => source.close())
-        clearInterval(lagTimer)
+        clearInterval(gaugeTimer)
         revocations.close()
         http.drain()
       })()

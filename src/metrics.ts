@@ -32,6 +32,7 @@ export function createMetrics() {
       'Messages left out for clients that read too slowly, by the `slow` of their route.',
       ['policy']
     ),
+    sendQueues: gauge('send_queues_bytes', 'Bytes that wait for slow clients, all together; every 5 s.'),
     heals: counter('heals_total', 'Channels read again from the log because a position did not follow.'),
     gaps: counter('gaps_total', 'Holes that could not be healed and were told to clients.', ['where']),
     resumes: counter('resumes_total', 'Subscriptions that asked to resume.', ['resumed']),

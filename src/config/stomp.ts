@@ -34,6 +34,11 @@ export const StompSettings = group('STOMP over WebSocket.', {
     [100],
     'How long a byte may wait for one slow client, milliseconds; past it the session is closed.'
   ),
+  sendQueuesBytes: integer(
+    0,
+    [0],
+    'Bytes that may wait for all slow clients of this replica; past it the longest queues are closed; 0: a quarter of the memory that the process may use.'
+  ),
   maxPendingFrames: integer(128, [1], 'Frames of one session that may wait; past it its socket is paused.'),
   maxTransactions: integer(16, [1], 'Open transactions of a session.'),
   transactionBytes: integer(4 * MIB, [1], 'Bytes that the open transactions of a session may hold.'),

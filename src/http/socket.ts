@@ -21,7 +21,7 @@ export interface Upgrade {
 /** Takes over an open WebSocket; `socket` is the one below it. Must not throw. */
 export type Accept = (ws: WebSocket, socket: Socket, upgrade: Upgrade) => void
 
-/** Whether another may come from there. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS */
+/** Whether another may come from there. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS, SEND_QUEUES_FULL */
 export type Admit = (remoteAddress: string) => void
 
 export interface Origins {

@@ -103,7 +103,7 @@ export interface Context {
   /** When Kafka last acknowledged what this session sent; `performance.now()`. */
   acknowledgedAtMs: number
   /** Ends the session with ERROR SLOW_CONSUMER. */
-  slow(cause: 'bytes' | 'age' | 'acks'): void
+  slow(cause: 'bytes' | 'age' | 'acks' | 'memory'): void
 }
 
 /** What a handler leaves to be done. */

@@ -5,12 +5,15 @@ import type { BatonError } from '../errors.ts'
 import { type AdmissionOptions, createAdmission } from './admission.ts'
 import type { StompDeps, StompOptions, Upgrade } from './context.ts'
 import { createHeart } from './heartbeat.ts'
+import { createSendQueues } from './send-queues.ts'
 import { createSession, type Session } from './session.ts'
 import type { Transport } from './transport.ts'
 
 export interface StompServer {
-  /** Asked before a socket is opened. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS */
+  /** Asked before a socket is opened. @throws BatonError TOO_MANY_SOCKETS, TOO_MANY_SESSIONS, SEND_QUEUES_FULL */
   admit(remoteAddress: string): void
+  /** What waits in all send queues. */
+  queuedBytes(): number
   /** Takes over a socket that was just opened. Never throws. */
   accept(transport: Transport, upgrade: Upgrade): void
   /** The connected sessions, in the order of their coming. */
@@ -28,13 +31,14 @@ export interface StompServer {
 
 /** Speaks STOMP with whoever is accepted: PROTOCOL.md says what. */
 export function createStompServer(
-  options: StompOptions & AdmissionOptions,
+  options: StompOptions & AdmissionOptions & { sendQueuesBytes: number },
   deps: StompDeps & { logger: Logger }
 ): StompServer {
   const sessions = new Set<Session>()
   const heart = createHeart(options)
   const admission = createAdmission(options)
-  const sessionDeps = { ...deps, heart, admission }
+  const queues = createSendQueues(options, sessions)
+  const sessionDeps = { ...deps, heart, admission, queues }
   let draining = false
 
   async function drain(windowMs: number): Promise<void> {
@@ -48,7 +52,11 @@ export function createStompServer(
   }
 
   return {
-    admit: admission.check,
+    admit(remoteAddress) {
+      admission.check(remoteAddress)
+      queues.check()
+    },
+    queuedBytes: queues.bytes,
     accept(transport, upgrade) {
       const session = createSession(options, sessionDeps, transport, upgrade)
       sessions.add(session)

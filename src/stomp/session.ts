@@ -9,13 +9,14 @@ import { createDecoder } from './decoder.ts'
 import { encodeFrame, type Frame } from './frame.ts'
 import { handlerOf } from './handlers.ts'
 import type { Heart } from './heartbeat.ts'
+import type { Queued, SendQueues } from './send-queues.ts'
 import type { Transport } from './transport.ts'
 
 // One connected client: connecting → connected → ended. Frames are handled one at a time, in order; RECEIPTs go out in the order
 // of their frames, each after everything before it is done. Any fault is an ERROR, then the close. After the end nothing is
 // handled, nothing is sent, and everything that was held is let go of.
 
-export interface Session {
+export interface Session extends Queued {
   readonly id: string
   /** Undefined until CONNECTED. */
   readonly peer: Peer | undefined
@@ -32,6 +33,7 @@ export interface Session {
 interface SessionDeps extends StompDeps {
   heart: Heart
   admission: Admission
+  queues: Pick<SendQueues, 'grew'>
   logger: Logger
 }
 
@@ -92,7 +94,8 @@ export function createSession(
       end()
       setGone()
     },
-    overflow: () => slow('bytes')
+    overflow: () => slow('bytes'),
+    queued: deps.queues.grew
   })
 
   async function handleAll(): Promise<void> {
@@ -171,7 +174,7 @@ export function createSession(
     fail(new BatonError(code, detail))
   }
 
-  function slow(cause: 'bytes' | 'age' | 'acks'): void {
+  function slow(cause: keyof typeof SLOW): void {
     if (ending.signal.aborted) return
     metrics.slowCloses.inc({ cause })
     refuse('SLOW_CONSUMER', SLOW[cause])
@@ -216,6 +219,8 @@ export function createSession(
 
   return {
     id,
+    transport,
+    slow,
     get peer() {
       return peer
     },
@@ -238,5 +243,6 @@ const EXPIRED = 'the credential of this session has expired: SEND a fresh one be
 const SLOW = {
   bytes: 'more waits to be read by this client than the send queue holds; resume with last-message-id',
   age: 'data has waited too long to be read by this client; resume with last-message-id',
-  acks: 'more messages of a subscription are unacknowledged than the ack window allows; resume with last-message-id'
+  acks: 'more messages of a subscription are unacknowledged than the ack window allows; resume with last-message-id',
+  memory: 'all clients together read too slowly, and this one has the most to read; resume with last-message-id'
 } as const

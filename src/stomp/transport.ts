@@ -15,6 +15,8 @@ export interface TransportEvents {
   closed(): void
   /** More was written while the send queue was over its bound; that write is lost. Told once. */
   overflow(): void
+  /** So many bytes were written and wait for the client to read. The socket may be cut from within. */
+  queued(bytes: number): void
 }
 
 export interface Transport {
@@ -31,7 +33,7 @@ export interface Transport {
   writeFramed(bytes: Buffer, flushed?: () => void): boolean
   /** Calls once what waits now has left the send queue; never when the socket goes before. */
   whenSent(call: () => void): void
-  /** Bytes that wait for the client to read. */
+  /** Bytes that wait for the client to read; 0 once the socket is gone. */
   readonly queuedBytes: number
   /** Bytes ever written, queued ones included. */
   readonly writtenBytes: number
@@ -42,6 +44,8 @@ export interface Transport {
   resume(): void
   /** Sends what is queued, says goodbye and ends; a client that does not answer is cut off after 5 s. */
   close(code: number, reason: string): void
+  /** Ends at once; what is queued is lost. */
+  cut(): void
 }
 
 export interface TransportOptions {
@@ -77,6 +81,7 @@ abstract class SocketTransport {
   /** What the kernel takes at once has left the queue after a write; another stream may hand the very bytes on. */
   private readonly isKernels: boolean
   private overflow: (() => void) | undefined
+  private queued: ((bytes: number) => void) | undefined
   private linger: NodeJS.Timeout | undefined
 
   constructor(socket: Duplex, { sendQueueBytes }: TransportOptions) {
@@ -90,11 +95,12 @@ abstract class SocketTransport {
   protected abstract stopReading(): void
   protected abstract readOn(): void
   protected abstract end(code: number, reason: string): void
-  protected abstract cut(): void
+  abstract cut(): void
   abstract write(frame: Buffer): void
 
-  start({ data, closed, overflow }: TransportEvents): void {
+  start({ data, closed, overflow, queued }: TransportEvents): void {
     this.overflow = overflow
+    this.queued = queued
     this.listen({
       data,
       closed: () => {
@@ -112,7 +118,9 @@ abstract class SocketTransport {
     } else if (this.isOpen) {
       this.writtenBytes += bytes.length
       socket.write(bytes, flushed)
-      return socket.writableLength > 0 || !this.isKernels
+      const isQueued = socket.writableLength > 0
+      if (isQueued) this.queued?.(bytes.length)
+      return isQueued || !this.isKernels
     }
     flushed?.()
     return false
@@ -126,7 +134,7 @@ abstract class SocketTransport {
   }
 
   get queuedBytes(): number {
-    return this.socket.writableLength
+    return this.socket.destroyed ? 0 : this.socket.writableLength
   }
 
   get halfFull(): boolean {
@@ -189,7 +197,7 @@ class WebSocketTransport extends SocketTransport implements Transport {
     this.ws.close(code, reason)
   }
 
-  protected cut(): void {
+  cut(): void {
     this.ws.terminate()
   }
 }
@@ -224,7 +232,7 @@ class DuplexTransport extends SocketTransport implements Transport {
     this.socket.end()
   }
 
-  protected cut(): void {
+  cut(): void {
     this.socket.destroy()
   }
 }

@@ -33,7 +33,7 @@ function open(policy: Policy, bytes = BYTES) {
     const [near, far] = duplexPair({ highWaterMark: 0 })
     const transport = createDuplexTransport(near, { sendQueueBytes: bytes + 6 * MOST_BYTES })
     let overflows = 0
-    transport.start({ data() {}, closed() {}, overflow: () => void overflows++ })
+    transport.start({ data() {}, closed() {}, queued() {}, overflow: () => void overflows++ })
     const window = windowSize === undefined ? undefined : createAckWindow('client', windowSize)
     const exceeded = () => void overflows++
     const member: Member = { version: '1.2', id, transport, window, exceeded }

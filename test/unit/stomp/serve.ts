@@ -10,14 +10,14 @@ import { createMetrics } from '../../../src/metrics.ts'
 import type { Audience, Produced } from '../../../src/ports.ts'
 import type { Asked, Replies } from '../../../src/replies.ts'
 import type { Place, Route, Routes, SendRule } from '../../../src/routes.ts'
-import type { AdmissionOptions } from '../../../src/stomp/admission.ts'
-import type { StompOptions } from '../../../src/stomp/context.ts'
 import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
 import { createStompServer } from '../../../src/stomp/server.ts'
 import type { TransportOptions } from '../../../src/stomp/transport.ts'
 import { type RawClient, stompPair } from '../../support/stomp-pair.ts'
 
-const OPTIONS: StompOptions & AdmissionOptions = {
+type StompServerOptions = Parameters<typeof createStompServer>[0]
+
+const OPTIONS: StompServerOptions = {
   maxSockets: 1000,
   maxSessionsPerAddress: 0,
   maxSessionsPerPrincipal: 0,
@@ -34,7 +34,8 @@ const OPTIONS: StompOptions & AdmissionOptions = {
   maxTransactions: 2,
   transactionBytes: 2000,
   sendsPerSecond: 0,
-  sendBurst: 1
+  sendBurst: 1,
+  sendQueuesBytes: 0
 }
 
 const ROUTE = { name: 'room', history: { size: 20, maxAgeMs: undefined } } as Route
@@ -64,7 +65,7 @@ function ruleOf(destination: string): SendRule {
  * A STOMP server whose neighbours are plain objects: everything at `/sub/` can be subscribed to, everything at `/pub/` can be
  * sent to, a login or claim `may` of `no-<verb>` is not allowed that verb, and the fan-out is the real one.
  */
-export function serve(overrides: Partial<StompOptions & AdmissionOptions> = {}, slow: Slow = { policy: 'close' }) {
+export function serve(overrides: Partial<StompServerOptions> = {}, slow: Slow = { policy: 'close' }) {
   const metrics = createMetrics()
   const createAudience = createFanout({ flushMs: 0 }, { metrics })
   const audiences = new Map<string, Audience<Member>>()

@@ -32,7 +32,8 @@ async function connect(sendQueueBytes = 1e6) {
   opened.start({
     data: bytes => void data.push(bytes),
     closed: () => void events.push('closed'),
-    overflow: () => void events.push('overflow')
+    overflow: () => void events.push('overflow'),
+    queued: () => undefined
   })
   await once(ws, 'open', { what: 'the socket to open' })
   return { ws, transport: opened, received, data, events }
@@ -199,7 +200,7 @@ test('message headers are as RFC 6455 writes them, at every length', () => {
 
 test('on a plain stream frames are written as they are', async () => {
   const { transport, client } = stompPair()
-  transport.start({ data() {}, closed() {}, overflow() {} })
+  transport.start({ data() {}, closed() {}, overflow() {}, queued() {} })
   assert.ok(transport.writeFramed(Buffer.from('\n')), 'the other end holds the very bytes')
   transport.write(Buffer.from('RECEIPT\nreceipt-id:1\n\n\0'))
   assert.deepEqual((await client.expect('RECEIPT')).headers, { 'receipt-id': '1' })
