@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { type Baton, startBaton } from '../support/baton.ts'
+import { refusals } from '../support/metric.ts'
 import { type ConnectOptions, connectSocket, openSocket, refused } from '../support/raw-client.ts'
 import { once } from '../support/wait.ts'
 
@@ -199,12 +200,14 @@ describe('CONNECT', () => {
   })
 
   test('C11 a socket that never CONNECTs is answered with ERROR and closed, heart-beats or not', async () => {
+    const before = await refusals(baton, 'CONNECT_TIMEOUT')
     const silent = await openSocket(baton.wsUrl)
     const beating = await openSocket(baton.wsUrl)
     const beats = setInterval(() => beating.send('\n'), 100)
     await refused(silent, 'CONNECT_TIMEOUT', 1002)
     await refused(beating, 'CONNECT_TIMEOUT', 1002)
     clearInterval(beats)
+    assert.ok((await refusals(baton, 'CONNECT_TIMEOUT')) >= before + 2)
   })
 })
 

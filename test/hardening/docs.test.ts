@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { parse } from 'yaml'
 import { variables } from '../../src/config/env.ts'
 import { Settings } from '../../src/config/settings.ts'
-import { ERRORS } from '../../src/errors.ts'
+import { ERRORS, type ErrorCode } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { scenarios } from '../faults/catalog.ts'
 import type { Scenario } from '../faults/scenario.ts'
@@ -98,6 +98,30 @@ describe('the documents', () => {
       ])
     )
     for (const [code, , , , , meaning = ''] of told) assert.ok(meaning.length > 10, `${code} is not explained`)
+  })
+
+  test('say of every limit its default, its code, its metric, when to come back and the test that shows it', () => {
+    const told = rows(section('docs/operating.md', '## Limits'))
+    const known = new Map(settings(Settings as Schema).map(([path, , byDefault]) => [path, byDefault]))
+    const metrics = new Set(
+      createMetrics()
+        .registry.getMetricsAsArray()
+        .map(({ name }) => name)
+    )
+    for (const [setting = '', byDefault, code = '', metric = '', again, shown = ''] of told) {
+      assert.equal(byDefault, known.get(setting), setting)
+      assert.match(shown, /^`test\/.*\.test\.ts`: /)
+      if (setting === 'stomp.maxPendingFrames') continue
+      const row = ERRORS[code as ErrorCode]
+      assert.equal(again, row?.retryAfterS === undefined ? 'no' : `${row.retryAfterS} s`, `${setting} ${code}`)
+      assert.ok(metrics.has(metric), metric)
+    }
+    const others = ['http.port', 'stomp.flushMs', 'stomp.heartBeatMs']
+    const numbers = [...known].filter(
+      ([path, byDefault]) => /^(?:http|stomp)\./.test(path ?? '') && /^\d/.test(byDefault ?? '')
+    )
+    const untold = numbers.map(([path]) => path as string).filter(path => !told.some(([setting]) => setting === path))
+    assert.deepEqual(untold.sort(), others)
   })
 
   test('say of every dependency why it is there', () => {

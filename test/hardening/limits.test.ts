@@ -194,6 +194,13 @@ describe('a client that does not read', () => {
   })
 })
 
+test('each of them was counted', async () => {
+  for (const code of ['TOO_MANY_HEADERS', 'FRAME_TOO_LARGE', 'TOO_MANY_SUBSCRIPTIONS', 'TRANSACTION_TOO_LARGE'])
+    assert.ok((await refusals(baton, code)) > 0, code)
+  assert.equal(await metric(baton, 'baton_slow_closes_total{cause="acks"}'), 1)
+  assert.ok((await metric(narrow, 'baton_slow_closes_total{cause="bytes"}')) > 0)
+})
+
 describe('bytes without sense', () => {
   test('end in an ERROR and a close, or are still incomplete; the process goes on', async () => {
     const piece = fc.oneof(
