@@ -31,7 +31,9 @@ export function createApp(
 ): FastifyInstance {
   const bounds = { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: OVERDUE_CHECK_MS }
   const app: FastifyInstance = fastify({
-    ...(tls ? { https: { ...bounds, ...tls, minVersion: 'TLSv1.2' } } : { http: bounds }),
+    ...(tls
+      ? { https: { ...bounds, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: headersTimeoutMs } }
+      : { http: bounds }),
     // Its own lines at info: one per request, and one per network interface that it listens on.
     loggerInstance: logger.child({}, logger.isLevelEnabled('warn') ? { level: 'warn' } : {}) as FastifyBaseLogger,
     bodyLimit: maxBodyBytes,
@@ -41,7 +43,10 @@ export function createApp(
     rewriteUrl: withoutToken,
     clientErrorHandler(error, socket) {
       if (error.code === 'ECONNRESET' || !socket.writable) return
-      endWithProblem(socket, counted(unparsedRefusal(error)))
+      const refusal = counted(unparsedRefusal(error))
+      // Without a handshake there is nothing to say it by.
+      if (/^ERR_(?:TLS|SSL)_/.test(error.code ?? '')) socket.destroy()
+      else endWithProblem(socket, refusal)
     },
     frameworkErrors: (error, request, reply) => refuseUnrouted(counted(refusalOf(error)), request, reply)
   })

@@ -62,7 +62,7 @@ export function refuseUnrouted(refusal: BatonError, { raw }: FastifyRequest, rep
 export function unparsedRefusal({ code }: NodeJS.ErrnoException): BatonError {
   if (code === 'HPE_HEADER_OVERFLOW')
     return new BatonError('TOO_MANY_HEADERS', 'the headers of a request may have 16 KiB')
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT' || code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
     return new BatonError('REQUEST_TIMEOUT', 'over http.headersTimeoutMs or http.requestTimeoutMs: send it faster')
   return new BatonError('MALFORMED_REQUEST', 'this is no HTTP/1.1 request')
 }

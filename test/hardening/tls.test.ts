@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { connect as connectPlain } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { type ConnectionOptions, connect, getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { selfSigned } from '../support/certificate.ts'
+import { refusals } from '../support/metric.ts'
 import { CLIENTS } from '../support/stomp-client.ts'
-import { waitFor } from '../support/wait.ts'
+import { deadline, waitFor } from '../support/wait.ts'
 import { faultsOf } from '../unit/config-of.ts'
 
 const own = selfSigned()
@@ -17,7 +19,8 @@ describe('with http.tls', () => {
   before(async () => {
     setDefaultCACertificates([...getCACertificates(), own.cert])
     const { cert, key } = own.files
-    baton = await startBaton({ env: { BATON_HTTP_TLS_CERT_FILE: cert, BATON_HTTP_TLS_KEY_FILE: key } })
+    const files = { BATON_HTTP_TLS_CERT_FILE: cert, BATON_HTTP_TLS_KEY_FILE: key }
+    baton = await startBaton({ env: { ...files, BATON_HTTP_HEADERS_TIMEOUT_MS: '3000' } })
   })
   after(() => baton.stop())
 
@@ -43,6 +46,12 @@ describe('with http.tls', () => {
   test('HTTP is https on the same port, and plain text is not answered', async () => {
     assert.equal((await fetch(`${baton.url}/readyz`)).status, 200)
     await assert.rejects(fetch(`${baton.url.replace('https', 'http')}/readyz`))
+  })
+
+  test('a connection that never says hello is closed within its bound, and counted', async () => {
+    const silent = connectPlain(baton.port, '127.0.0.1').on('error', () => undefined)
+    await deadline(once(silent.resume(), 'close'), 8000, 'the connection to be closed')
+    assert.equal(await refusals(baton, 'REQUEST_TIMEOUT'), 1)
   })
 
   const protocolWith = async (options: ConnectionOptions) => {
