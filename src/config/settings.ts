@@ -45,7 +45,7 @@ const Log = group('What is logged.', {
 const Http = group('The listener of WebSockets and HTTP.', {
   host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 is every one of IPv4.'),
   port: integer(8080, [0, 65535], 'Port to listen on; 0 takes any free one.'),
-  corsOrigins: list([], 'Origins whose pages may read the HTTP answers; * is any.'),
+  corsOrigins: list([], 'Origins whose pages may POST, and read the HTTP answers; * is any.'),
   allowedOrigins: list(
     [],
     'Origins whose pages may open a WebSocket. Empty: the same host, or any where auth.mode is none.'
@@ -65,6 +65,7 @@ const Http = group('The listener of WebSockets and HTTP.', {
     [100],
     'Time for a whole request to come, and for an answer to be read on, milliseconds.'
   ),
+  console: flag(true, 'Serve the page at / to try it with.'),
   tls: optionalGroup('TLS 1.2 and 1.3 instead of plain text, for WebSockets and HTTP. Absent: a proxy does that.', {
     cert: Type.String({ description: 'PEM of the certificate, and of those between it and the authority.' }),
     key: Type.String({ description: 'PEM of its private key.' })

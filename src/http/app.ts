@@ -2,11 +2,15 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { BatonError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
+import { refuseForeignPages } from './origin.ts'
 import { endWithProblem, refusalOf, refuseUnrouted, sendProblem, unparsedRefusal } from './problem.ts'
 import { pathOf, withoutToken } from './request.ts'
+import { SAFE_HEADERS, SAFE_TLS_HEADERS } from './safe-headers.ts'
 import { refuseUnknown } from './unknown.ts'
 
 export interface AppOptions {
+  /** Origins whose pages may POST, and read the answers; `*` is any. */
+  corsOrigins: readonly string[]
   maxBodyBytes: number
   headersTimeoutMs: number
   requestTimeoutMs: number
@@ -25,7 +29,7 @@ const OVERDUE_CHECK_MS = 1000
 
 /** What every listener has: its limits, its log lines, its refusals, each of which is counted. */
 export function createApp(
-  { maxBodyBytes, headersTimeoutMs, requestTimeoutMs, trustProxy }: AppOptions,
+  { corsOrigins, maxBodyBytes, headersTimeoutMs, requestTimeoutMs, trustProxy }: AppOptions,
   { logger, metrics }: { logger: Logger; metrics: Metrics },
   tls?: Tls
 ): FastifyInstance {
@@ -67,6 +71,10 @@ export function createApp(
     }
     return sendProblem(reply, refusal)
   })
+  app.addHook('onRequest', async (_, reply) => {
+    reply.headers(tls ? SAFE_TLS_HEADERS : SAFE_HEADERS)
+  })
+  refuseForeignPages(app, corsOrigins)
   app.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
     logger.debug({ method, path: pathOf(url), status: statusCode, ms: Math.round(elapsedTime) }, 'request')
   })

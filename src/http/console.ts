@@ -34,7 +34,7 @@ export interface ConsoleDeps {
 
 const SESSIONS_SHOWN = 200
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 /** The console page at `/`, and what it asks of this replica. */
 export async function registerConsole(
@@ -91,8 +91,7 @@ export async function registerConsole(
 function guard(reply: FastifyReply): void {
   reply.headers({
     'content-security-policy': POLICY,
-    'referrer-policy': 'no-referrer',
-    'x-content-type-options': 'nosniff',
+    'cross-origin-opener-policy': 'same-origin',
     'cache-control': 'no-cache'
   })
 }

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { asBatonError, BatonError } from '../errors.ts'
+import { SAFE_HEADERS } from './safe-headers.ts'
 
 /** What every refusal over HTTP looks like (RFC 9457); `extra` of the error follows as extension members. */
 export const Problem = Type.Object(
@@ -55,7 +56,7 @@ function problemOf({ code, row: { title, status, retryable }, detail, extra, ret
 /** Answers what no hook sees, such as a malformed URL. The socket of an upgrade is nobody else's to close. */
 export function refuseUnrouted(refusal: BatonError, { raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.destroySoon())
-  sendProblem(reply, refusal)
+  sendProblem(reply.headers(SAFE_HEADERS), refusal)
 }
 
 /** What Node's parser refuses, before there is a request. */
@@ -75,7 +76,8 @@ export function endWithProblem(socket: Duplex, refusal: BatonError): void {
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/problem+json',
     `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close'
+    'Connection: close',
+    ...Object.entries(SAFE_HEADERS).map(([name, value]) => `${name}: ${value}`)
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

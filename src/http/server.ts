@@ -26,11 +26,12 @@ export interface HttpOptions {
     host: string
     /** 0: any free one. */
     port: number
-    corsOrigins: readonly string[]
     /** Origins whose pages may open a WebSocket. None: those of the same host, or any where `auth.mode` is `none`. */
     allowedOrigins: readonly string[]
     /** Where origins are checked, a WebSocket may come without one. */
     allowAbsentOrigin: boolean
+    /** Whether the page at `/` is served. */
+    console: boolean
     /** PEM. Absent: plain text. */
     tls?: Tls
   }
@@ -164,7 +165,8 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
       { ...edge, draining, metrics, logger }
     )
     registerHistory(app, edge)
-    await registerConsole(app, { ...edge, metrics, views: routes, stompPath: stomp.paths[0] as string, open })
+    if (http.console)
+      await registerConsole(app, { ...edge, metrics, views: routes, stompPath: stomp.paths[0] as string, open })
   }
   if (ingest) registerPublish(app, { ...ingest, schemaOf: name => routes[name]?.send?.schema })
   return app

@@ -44,7 +44,8 @@ describe('with http.tls', () => {
   }
 
   test('HTTP is https on the same port, and plain text is not answered', async () => {
-    assert.equal((await fetch(`${baton.url}/readyz`)).status, 200)
+    const { status, headers } = await fetch(`${baton.url}/readyz`)
+    assert.deepEqual([status, headers.get('strict-transport-security')], [200, 'max-age=31536000'])
     await assert.rejects(fetch(`${baton.url.replace('https', 'http')}/readyz`))
   })
 

@@ -109,7 +109,7 @@ describe('every fault is told, with file, line, path and what is allowed', () =>
       'baton.yaml:12: routes.chat.log.ttl: must be a duration such as 500ms, 30s, 10m, 12h or 1d, is a number',
       'baton.yaml:13: routes.chat.allow.send: must be anyone, authenticated, nobody, or an object of claims with their values',
       'baton.yaml:2: http.port: must be <= 65535',
-      'baton.yaml:3: http.hots: is not a setting, did you mean host? Allowed: host, port, corsOrigins, allowedOrigins, allowAbsentOrigin, trustProxy, maxBodyBytes, headersTimeoutMs, requestTimeoutMs, tls',
+      'baton.yaml:3: http.hots: is not a setting, did you mean host? Allowed: host, port, corsOrigins, allowedOrigins, allowAbsentOrigin, trustProxy, maxBodyBytes, headersTimeoutMs, requestTimeoutMs, console, tls',
       'baton.yaml:4: kafka: brokers is missing',
       'baton.yaml:5: kafka.tls.cca: is not a setting, did you mean ca? Allowed: ca, cert, key, rejectUnauthorized',
       'baton.yaml:6: stomp.maxHeaders: must be an integer, is a string',

@@ -92,7 +92,7 @@ test('a port in use is an error that names the address, and close is idempotent 
   const options = {
     http: {
       ...{ host: '127.0.0.1', port: it.port, corsOrigins: [], allowedOrigins: [], allowAbsentOrigin: false },
-      ...{ maxBodyBytes: 1, headersTimeoutMs: 1, requestTimeoutMs: 1, trustProxy: [] }
+      ...{ console: true, maxBodyBytes: 1, headersTimeoutMs: 1, requestTimeoutMs: 1, trustProxy: [] }
     },
     admin: { host: '127.0.0.1' },
     stomp: { paths: [], maxBodyBytes: 1, maxHeaderBytes: 1, maxSockets: 1 }

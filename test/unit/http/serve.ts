@@ -178,6 +178,7 @@ export async function serve(over: Over = {}) {
         headersTimeoutMs: 1000,
         requestTimeoutMs: 2000,
         trustProxy: [],
+        console: true,
         ...over.http
       },
       admin: { host: '127.0.0.1', ...over.admin },
