@@ -1,75 +1,37 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { parse } from 'yaml'
 import { startBaton } from '../support/baton.ts'
+import { field, join, launchBrowser, openWindow, press, say, seen, state, watch } from '../support/browser.ts'
 import { unique } from '../support/ids.ts'
 import { sharedKafka } from '../support/kafka.ts'
 import { sharedRedis } from '../support/redis.ts'
-import { chromium as chromiumPath } from '../support/toolchain.ts'
 
 // The console page in a real browser, against real processes.
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-dev-shm-usage',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync'
-]
 
 let browser: Browser
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: await chromiumPath(), args: FLAGS })
+  browser = await launchBrowser()
 })
 after(() => browser.close())
 
-/** A window of its own; what the page reports as an error is collected. */
-async function join(url: string, name: string, room: string): Promise<{ page: Page; faults: string[] }> {
-  const context = await browser.newContext()
-  context.setDefaultTimeout(20_000)
-  const page = await context.newPage()
-  const faults: string[] = []
-  page.on('pageerror', ({ message }) => faults.push(message))
-  page.on('console', message => {
-    // Sockets that fail while the server is away are the browser's own report.
-    if (message.type() === 'error' && !/WebSocket|ERR_CONNECTION|Failed to load resource/.test(message.text()))
-      faults.push(message.text())
-  })
-  await page.goto(url)
-  await field(page, 'Your name').fill(name)
-  await field(page, 'Room').fill(room)
-  await press(page, 'Join')
-  await state(page, 'connected')
-  return { page, faults }
-}
-
-const state = (page: Page, name: string) => page.locator(`#state[data-state=${name}]`).waitFor()
-const seen = (page: Page, text: string) => page.locator('#messages').getByText(text, { exact: true }).waitFor()
-
-const field = (page: Page, name: string) => page.getByRole('textbox', { name, exact: true })
-const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
-
-async function watch(page: Page, destination: string) {
-  await page.getByRole('combobox', { name: 'Destination' }).fill(destination)
-  await press(page, 'Watch')
-}
-
-async function say(page: Page, text: string) {
-  await field(page, 'Message').fill(text)
-  await press(page, 'Send')
+/** A window of its own, in a room. */
+async function visit(url: string, name: string, room: string) {
+  const window = await openWindow(browser)
+  await window.page.goto(url)
+  await join(window.page, name, room)
+  return window
 }
 
 test('two people talk, comment, like, watch and read history, and survive a restart of the server', async () => {
   let baton = await startBaton()
   try {
     const room = unique('방')
-    const { page: minji, faults } = await join(baton.url, '민지', room)
-    const { page: ann, faults: annsFaults } = await join(baton.url, 'Ann', room)
+    const { page: minji, faults } = await visit(baton.url, '민지', room)
+    const { page: ann, faults: annsFaults } = await visit(baton.url, 'Ann', room)
     await seen(minji, 'Ann joined')
     await say(minji, '안녕하세요 👋🏽 <b>반가워요</b>')
     await seen(ann, '안녕하세요 👋🏽 <b>반가워요</b>')
@@ -90,7 +52,7 @@ test('two people talk, comment, like, watch and read history, and survive a rest
     for (let i = 1; i <= 60; i++) await say(minji, `message ${i}`)
     await seen(ann, 'message 60')
     await ann.locator('#frames pre').filter({ hasText: '"message 60"' }).waitFor()
-    const { page: late } = await join(baton.url, '늦은이', room)
+    const { page: late } = await visit(baton.url, '늦은이', room)
     await seen(late, 'message 60')
     assert.equal(await late.locator('#messages').getByText('hello 🎉').count(), 0)
     await press(late, 'Load older messages')
@@ -122,7 +84,7 @@ test('two people talk, comment, like, watch and read history, and survive a rest
 
 test('a destination that no route takes is refused by name, and the room goes on', async () => {
   await using baton = await startBaton()
-  const { page } = await join(baton.url, 'Ann', unique('room'))
+  const { page } = await visit(baton.url, 'Ann', unique('room'))
   await watch(page, '/nowhere/at/all')
   await page.getByRole('alert').getByText('/nowhere/at/all').waitFor()
   assert.equal(await page.locator('#watched li').count(), 0)
@@ -133,7 +95,7 @@ test('a destination that no route takes is refused by name, and the room goes on
 
 test('on a phone one panel is seen at a time and nothing is wider than the screen', async () => {
   await using baton = await startBaton()
-  const { page } = await join(baton.url, 'Ann', unique('room'))
+  const { page } = await visit(baton.url, 'Ann', unique('room'))
   await page.setViewportSize({ width: 360, height: 740 })
   for (const [tab, panel] of [
     ['Comments', '#comments'],
@@ -164,8 +126,8 @@ test('a replica is killed, messages go on through another, and its readers miss 
   let baton = await startBaton({ config })
   try {
     const room = unique('room')
-    const { page: minji } = await join(baton.url, '민지', room)
-    const { page: ann } = await join(other.url, 'Ann', room)
+    const { page: minji } = await visit(baton.url, '민지', room)
+    const { page: ann } = await visit(other.url, 'Ann', room)
     await seen(minji, 'Ann joined')
     await say(ann, 'before')
     await seen(minji, 'before')
