@@ -11,7 +11,8 @@ COPY --from=dependencies /baton/node_modules ./node_modules
 COPY package.json ./
 COPY config ./config
 COPY src ./src
-USER node
+# Node's user, by number: Kubernetes' `runAsNonRoot` knows no names.
+USER 1000:1000
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.BATON_HTTP_PORT ?? 8080}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
