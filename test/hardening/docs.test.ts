@@ -157,6 +157,15 @@ describe('the documents', () => {
     for (const [row, file = '', words = ''] of named) assert.ok(read(file).includes(words), row)
   })
 
+  test('say of each control which test shows it', () => {
+    const lines = section('SECURITY.md', '## What stops what').match(/^\| (?!Way in|---).*$/gm) ?? []
+    assert.ok(lines.length > 30)
+    for (const line of lines) {
+      const [, file = '', words = ''] = /\| `(test\/\S+\.ts)`: (.+) \|$/.exec(line) ?? []
+      assert.ok(existsSync(join(ROOT, file)) && file !== '' && read(file).includes(words), line)
+    }
+  })
+
   test('say of every fault scenario what happens and what is expected', () => {
     const all = 'Every client has every record, once and in order, and is told of no gap.'
     const expected = ({ expects }: Scenario) =>

@@ -77,4 +77,24 @@ describe('the house', () => {
     assert.deepEqual(holding(text, /(?<![\w.:/-])\/(?:root|work|farm|Users)\/\S*/), [])
     assert.deepEqual(holding(['package-lock.json'], /"resolved": "http[^"]*"/), [])
   })
+
+  test('every package is held to its hash, and none but node may run a script when it is installed', () => {
+    const lock: { packages: Record<string, { integrity?: string; hasInstallScript?: true }> } = JSON.parse(
+      read('package-lock.json')
+    )
+    const installed = Object.entries(lock.packages).filter(([path]) => path !== '')
+    const pathsOf = (which: (about: (typeof lock.packages)[string]) => boolean) =>
+      installed.filter(([, about]) => which(about)).map(([path]) => path)
+    assert.ok(installed.length > 100)
+    assert.deepEqual(
+      pathsOf(({ integrity }) => !integrity?.startsWith('sha512-')),
+      []
+    )
+    assert.deepEqual(
+      pathsOf(({ hasInstallScript }) => hasInstallScript === true),
+      ['node_modules/node']
+    )
+    assert.deepEqual(JSON.parse(read('package.json')).allowScripts, { node: true })
+    assert.match(read('.npmrc'), /^strict-allow-scripts=true$/m)
+  })
 })
