@@ -6,6 +6,7 @@ import { refuseForeignPages } from './origin.ts'
 import { endWithProblem, refusalOf, refuseUnrouted, sendProblem, unparsedRefusal } from './problem.ts'
 import { pathOf, withoutToken } from './request.ts'
 import { SAFE_HEADERS, SAFE_TLS_HEADERS } from './safe-headers.ts'
+import { closeSilent } from './silent.ts'
 import { refuseUnknown } from './unknown.ts'
 
 export interface AppOptions {
@@ -85,6 +86,7 @@ export function createApp(
       raw.destroy()
     })
   })
+  closeSilent(app)
   refuseUnknown(app)
   return app
 }
