@@ -48,11 +48,11 @@ const Http = group('The listener of WebSockets and HTTP.', {
   corsOrigins: list([], 'Origins whose pages may POST, and read the HTTP answers; * is any.'),
   allowedOrigins: list(
     [],
-    'Origins whose pages may open a WebSocket. Empty: the same host, or any where auth.mode is none.'
+    'Origins whose pages may open a WebSocket. Empty: the same host, and localhost where auth.mode is none.'
   ),
   allowAbsentOrigin: flag(
     false,
-    'Whether a WebSocket without an Origin, which comes from no browser, may be opened where origins are checked.'
+    'Whether a WebSocket without an Origin, which comes from no browser, may be opened. It may where auth.mode is none and no origins are listed.'
   ),
   trustProxy: list(
     [],

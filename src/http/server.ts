@@ -26,7 +26,7 @@ export interface HttpOptions {
     host: string
     /** 0: any free one. */
     port: number
-    /** Origins whose pages may open a WebSocket. None: those of the same host, or any where `auth.mode` is `none`. */
+    /** Origins whose pages may open a WebSocket. None: those of the same host, where `auth.mode` is `none` of localhost too. */
     allowedOrigins: readonly string[]
     /** Where origins are checked, a WebSocket may come without one. */
     allowAbsentOrigin: boolean
@@ -156,8 +156,9 @@ async function build(options: HttpOptions, deps: HttpDeps, draining: () => boole
       {
         paths: stomp.paths,
         origins: {
-          allowed: http.allowedOrigins.length === 0 && open ? ['*'] : http.allowedOrigins,
-          allowAbsent: http.allowAbsentOrigin
+          allowed: http.allowedOrigins,
+          allowAbsent: http.allowAbsentOrigin || (open && http.allowedOrigins.length === 0),
+          allowLocal: open
         },
         // Well over a frame, so that one too large is refused by an ERROR that says so, and many may share a message.
         maxMessageBytes: 4 * (stomp.maxBodyBytes + stomp.maxHeaderBytes)

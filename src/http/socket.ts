@@ -29,6 +29,8 @@ export interface Origins {
   allowed: readonly string[]
   /** Requests without an Origin, which come from no browser, pass. */
   allowAbsent: boolean
+  /** Where the list is empty, pages that a server on the browser's own machine gave pass as well. */
+  allowLocal: boolean
 }
 
 export interface SocketOptions {
@@ -45,6 +47,8 @@ const TOO_LARGE = new Set([
   'WS_ERR_TOO_MANY_BUFFERED_PARTS'
 ])
 
+/** Whatever the port: a page on a development server is there on another one. */
+const LOCAL = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/
 const SUB_PROTOCOLS = ['v12.stomp', 'v11.stomp', 'v10.stomp']
 
 /** The highest of ours that was offered; none of ours: no protocol header, and the client decides (RFC 6455 §4.1). */
@@ -55,12 +59,13 @@ export function chooseProtocol(offered: ReadonlySet<string>): string | false {
 export function originAllowed(
   origin: string | undefined,
   host: string | undefined,
-  { allowed, allowAbsent }: Origins
+  { allowed, allowAbsent, allowLocal }: Origins
 ): boolean {
   if (allowed.includes('*')) return true
   if (origin === undefined) return allowAbsent
   const from = originOf(origin) ?? origin
-  return allowed.length > 0 ? allowed.includes(from) : originOf(`${from.split('//')[0]}//${host}`) === from
+  if (allowed.length > 0) return allowed.includes(from)
+  return originOf(`${from.split('//')[0]}//${host}`) === from || (allowLocal && LOCAL.test(from))
 }
 
 export async function registerSockets(

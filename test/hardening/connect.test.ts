@@ -84,8 +84,10 @@ describe('the upgrade', () => {
     await openSocket(strict.wsUrl)
   })
 
-  test('T9 where nobody signs in, any page may connect', async () => {
-    await openSocket(baton.wsUrl, { headers: { origin: 'https://anywhere.example' } })
+  test('T9 where nobody signs in, pages of a development server may connect, and no stranger’s', async () => {
+    await openSocket(baton.wsUrl, { headers: { origin: 'http://localhost:5173' } })
+    const { statusCode } = await upgradeRefusal(baton.wsUrl, { origin: 'https://anywhere.example' })
+    assert.equal(statusCode, 403)
   })
 
   test('a path without STOMP is answered with 404', async () => {

@@ -90,7 +90,7 @@ test('origins are checked against the list, however they are written, and one mu
   assert.equal(await open(lenient.wsUrl, [], { origin: 'https://evil.example' }), 403)
 })
 
-test('without a list only pages of the same host may connect, and any where nobody signs in', async () => {
+test('without a list only pages of the same host may connect, and where nobody signs in those of localhost and what is no browser', async () => {
   await using closed = await serve({ auth: 'jwt', edge: { accept: stay } })
   const { host } = new URL(closed.url)
   for (const origin of [closed.url, `https://${host}`])
@@ -101,7 +101,15 @@ test('without a list only pages of the same host may connect, and any where nobo
     assert.equal(await open(closed.wsUrl, [], { headers: { origin } }), 403)
   assert.equal(await open(closed.wsUrl), 403)
   await using free = await serve({ edge: { accept: stay } })
-  assert.ok((await open(free.wsUrl, [], { origin: 'https://any.example' })) instanceof WebSocket)
+  for (const origin of [free.url, 'http://localhost:5173', 'https://127.0.0.1', 'http://[::1]:3000'])
+    assert.ok((await open(free.wsUrl, [], { origin })) instanceof WebSocket, origin)
+  for (const origin of [
+    'https://any.example',
+    'http://localhost.evil.example',
+    'http://evil.example:80/localhost',
+    'null'
+  ])
+    assert.equal(await open(free.wsUrl, [], { headers: { origin } }), 403, origin)
   assert.ok((await open(free.wsUrl)) instanceof WebSocket)
 })
 
