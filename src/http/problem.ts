@@ -55,7 +55,10 @@ function problemOf({ code, row: { title, status, retryable }, detail, extra, ret
 
 /** Answers what no hook sees, such as a malformed URL. The socket of an upgrade is nobody else's to close. */
 export function refuseUnrouted(refusal: BatonError, { raw }: FastifyRequest, reply: FastifyReply): void {
-  if (raw.headers.upgrade !== undefined) reply.raw.once('finish', () => raw.socket.destroySoon())
+  if (raw.headers.upgrade !== undefined) {
+    reply.header('connection', 'close')
+    reply.raw.once('finish', () => raw.socket.destroySoon())
+  }
   sendProblem(reply.headers(SAFE_HEADERS), refusal)
 }
 

@@ -98,6 +98,10 @@ export async function registerSockets(
       done()
     }
   })
+  // The plugin closes the connection of an upgrade that is refused: nobody is to send another request on it.
+  app.addHook('onSend', async ({ ws }, reply) => {
+    if (ws) reply.header('connection', 'close')
+  })
   // An upgrade on any other route would be accepted and closed at once.
   app.addHook('onRequest', async request => {
     if (request.ws && !paths.includes(pathOf(request.url))) {

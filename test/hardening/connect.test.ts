@@ -43,6 +43,8 @@ async function upgradeRefusal(url: string, headers: Record<string, string>) {
     statusCode: number
     headers: Record<string, string>
   }
+  // It is closed then: whoever keeps connections must know.
+  assert.equal(answered['connection'], 'close')
   const problem = JSON.parse(String(Buffer.concat(await Array.fromAsync(response)))) as Record<string, unknown>
   return { statusCode, type: answered['content-type'] ?? '', problem }
 }
