@@ -69,7 +69,7 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
       for (const { record, names } of rule.stamp(draft, principal, now)) {
         if (rule.allowedByNames && names) auth.authorize('send', route, principal, names)
         bytes += record.value?.length ?? 0
-        records.push(record)
+        records.push({ ...record, value: record.value && alone(record.value) })
         if (records.length > MAX_RECORDS || (records.length > 1 && bytes > maxBodyBytes)) {
           const most = `${MAX_RECORDS} records with ${maxBodyBytes} bytes together`
           throw new BatonError('BODY_TOO_LARGE', `one SEND may make ${most}: send fewer items`)
@@ -91,4 +91,12 @@ export function createInbound({ maxBodyBytes }: InboundOptions, { auth, sink, me
     if (!session.guest) return session
     throw new BatonError('UNAUTHENTICATED', 'the body must carry a token, or CONNECT must have shown one')
   }
+}
+
+/** What waits for a COMMIT or for Kafka is counted by its own bytes: it must not keep the chunk, or the pool, that it is a part of. */
+function alone(value: Buffer): Buffer {
+  if (2 * value.length >= value.buffer.byteLength) return value
+  const copy = Buffer.allocUnsafeSlow(value.length)
+  value.copy(copy)
+  return copy
 }

@@ -158,7 +158,8 @@ class FrameDecoder implements Decoder {
     if (left[0] !== NUL) throw malformed('the octet after content-length octets of body must be NUL')
     // Even an empty part of a chunk would keep all of it.
     this.rest = left.length > 1 ? left.subarray(1) : EMPTY
-    const body = join(this.parts, this.bodyBytes)
+    const { parts } = this
+    const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
     this.open = undefined
     this.parts = []
     this.bodyBytes = 0
@@ -183,16 +184,6 @@ function withoutCr(line: string): string {
   if (!line.includes('\r')) return line
   if (line.indexOf('\r') < line.length - 1) throw malformed('a CR must be followed by LF')
   return line.slice(0, -1)
-}
-
-/** Whoever keeps a small body must not keep a whole chunk, be it one of the pool's. */
-function join(parts: Buffer[], length: number): Buffer {
-  const [first = EMPTY] = parts
-  if (parts.length < 2 && 2 * length >= first.buffer.byteLength) return first
-  const body = Buffer.allocUnsafeSlow(length)
-  let at = 0
-  for (const part of parts) at += part.copy(body, at)
-  return body
 }
 
 function malformed(detail: string): BatonError {

@@ -88,7 +88,7 @@ async function assertBothOrNeither(): Promise<number[]> {
 }
 
 test('both or neither: a replica killed again and again in the midst of POSTs', async t => {
-  const rounds = count(6, 200)
+  const rounds = count(4, 200)
   const instanceId = unique('instance')
   await using client = await connectStompjs(watching.wsUrl)
   const delivered: Received[][] = []

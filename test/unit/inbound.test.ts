@@ -19,9 +19,26 @@ describe('a SEND on its way to Kafka', () => {
       __proto__x: 'y'
     }
     const record = await sent(send('/topic/a/b', { body, headers }))
-    assert.equal(record.value, body)
+    assert.deepEqual(record.value, body)
     assert.equal(record.key, 'a/b')
     assert.deepEqual(record.headers, { 'content-type': 'text/plain', mine: 'x', __proto__x: 'y' })
+  })
+
+  test('keeps nothing of what its body came with, nor of a pool', async () => {
+    const stamped = { destination: '/pub', set: { at: '{now}' } }
+    const { send } = wayIn({
+      routes: {
+        topic: { topic: 't', channel: 't:{+key}', destination: '/topic/{+key}', send: {} },
+        chat: { ...chat, send: stamped }
+      }
+    })
+    const large = Buffer.alloc(100_000, '{"roomId":7}')
+    for (const to of ['/topic/a', '/pub']) {
+      const { value } = await sent(send(to, { body: large.subarray(0, 12) }))
+      assert.equal(value?.buffer.byteLength, value?.length, to)
+    }
+    const whole = Buffer.alloc(900)
+    assert.equal((await sent(send('/topic/a', { body: whole }))).value, whole)
   })
 
   test('is stamped from destination, body, principal and clock; what came under those names is replaced', async () => {
@@ -138,7 +155,7 @@ describe('a SEND on its way to Kafka', () => {
       /^\/roomId is not that of the destination$/
     )
     const body = Buffer.from('{ "roomId": 7 }')
-    assert.equal((await sent(send('/pub/7', { body }))).value, body)
+    assert.deepEqual((await sent(send('/pub/7', { body }))).value, body)
   })
 
   test('whose stamp has no value is refused with its name', async () => {

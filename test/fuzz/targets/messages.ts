@@ -10,7 +10,7 @@ const FRAMES_EACH = 12
 export const messages: Target = {
   name: 'messages',
   about: 'changed frames in WebSocket messages, text and binary, cut anywhere',
-  short: 1200,
+  short: 600,
   long: 60_000,
   async open(stage) {
     const replica = await stage.replica()

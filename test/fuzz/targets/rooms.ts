@@ -188,7 +188,7 @@ async function open() {
 export const rooms: Target = {
   name: 'rooms',
   about: 'hostile names of rooms: no channel, key, cluster slot or destination of another',
-  short: 1200,
+  short: 800,
   long: 100_000,
   open
 }

@@ -88,7 +88,7 @@ async function open() {
 export const session: Target = {
   name: 'session',
   about: 'bytes to sessions of a whole replica in process, beside a control session',
-  short: 1500,
+  short: 1000,
   long: 1_000_000,
   open
 }

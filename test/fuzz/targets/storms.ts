@@ -73,7 +73,7 @@ const STORMS: Record<string, Storm> = {
 export const storms: Target = {
   name: 'storms',
   about: 'storms of ACKs, SUBSCRIBEs, transactions, headers, heart-beats and single bytes',
-  short: 3000,
+  short: 1500,
   long: 400_000,
   async open(stage) {
     const replica = await stage.replica()
