@@ -67,8 +67,8 @@ export function createSendQueues({ sendQueuesBytes }: { sendQueuesBytes: number 
   }
 
   return {
-    grew(bytes) {
-      roomBytes -= bytes
+    grew(more) {
+      roomBytes -= more
       if (roomBytes < 0 && !relieving) relieve()
     },
     check() {

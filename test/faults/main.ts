@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { whole } from '../support/flags.ts'
 import { endWithParent } from '../support/processes.ts'
 import { scenarios } from './catalog.ts'
 import { table } from './report.ts'
@@ -10,11 +11,6 @@ import { openWorld } from './world.ts'
 
 // `npm run faults`: every scenario, one after the other, on one Kafka, then the other tests of this folder with their full
 // counts. Exit code 1 when something does not hold.
-
-const whole = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new Error(`${text} is no whole number`)
-  return Number(text)
-}
 
 const command = new Command('faults')
   .description(

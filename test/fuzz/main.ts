@@ -1,15 +1,11 @@
 import { Command } from 'commander'
+import { whole } from '../support/flags.ts'
 import { endWithParent } from '../support/processes.ts'
 import { targets } from './catalog.ts'
 import { type Report, runTarget } from './run.ts'
 import { openStage } from './stage.ts'
 
 // `npm run fuzz`: every target, one after the other. Exit code 1 when something does not hold, with the command that repeats it.
-
-const whole = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new Error(`${text} is no whole number`)
-  return Number(text)
-}
 
 const command = new Command('fuzz')
   .description('Gives Baton whatever no client, file, bus or topic should, and looks what it makes of it.')

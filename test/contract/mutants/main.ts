@@ -1,16 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { whole } from '../../support/flags.ts'
 import { MUTANTS } from './list.ts'
 import type { Mutant } from './mutant.ts'
 import { search } from './search.ts'
 
 // `npm run mutants`: every deliberate mistake of this folder, one after the other. Exit code 1 when one is not found.
-
-const whole = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new Error(`${text} is no whole number`)
-  return Number(text)
-}
 
 const SEEDS = join(import.meta.dirname, 'seeds.json')
 

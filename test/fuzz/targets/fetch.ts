@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module'
 import { registerCodecs } from '../../../src/kafka/codecs.ts'
 import { mendFetch } from '../../../src/kafka/fetch.ts'
+import { fetched, recordSet } from '../../support/kafka-bytes.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { HOSTILE_NAMES } from '../corpus.ts'
-import { fetched, recordSet } from '../kafka-bytes.ts'
 import { cpuMs } from '../memory.ts'
 import { hold, type Struck, type Target } from '../target.ts'
 

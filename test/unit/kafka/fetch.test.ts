@@ -3,27 +3,15 @@ import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { mendFetch } from '../../../src/kafka/fetch.ts'
+import { fetched as answer, type Encoder, RecordBatch, recordOf } from '../../support/kafka-bytes.ts'
 
 const require = createRequire(import.meta.url)
 
-interface Encoder {
-  buffer: Buffer
-  writeInt16(value: number): Encoder
-  writeInt32(value: number): Encoder
-  writeInt64(value: number): Encoder
-  writeString(value: string): Encoder
-  writeBytes(value: Buffer): Encoder
-}
 interface Response {
   decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: { batchContext: object }[] }[] }[] }>
 }
 
 const protocol = 'kafkajs/src/protocol'
-const EncoderOf = require(`${protocol}/encoder.js`) as new () => Encoder
-const Record = require(`${protocol}/recordBatch/record/v0/index.js`) as (record: object) => Encoder
-const { RecordBatch } = require(`${protocol}/recordBatch/v0/index.js`) as {
-  RecordBatch(batch: object): Promise<Encoder>
-}
 const MessageSet = require(`${protocol}/messageSet/index.js`) as (set: object) => Encoder
 
 const RESPONSE = require.resolve(`${protocol}/requests/fetch/v11/response.js`)
@@ -63,25 +51,14 @@ const batch = fc.record({
 })
 
 async function encode({ flags, records, ...rest }: typeof batch extends fc.Arbitrary<infer T> ? T : never) {
-  const encoded = records.map((one, offsetDelta) => Record({ ...one, offsetDelta }))
+  const encoded = records.map((one, offsetDelta) => recordOf({ ...one, offsetDelta }))
   const { buffer } = await RecordBatch({ ...rest, records: encoded })
   const own = Buffer.from(buffer)
   own[22] = (own[22] as number) | flags.reduce((all, flag) => all | flag, 0)
   return own
 }
 
-function fetched(recordSet: Buffer): Buffer {
-  const response = new EncoderOf()
-    .writeInt32(0)
-    .writeInt16(0)
-    .writeInt32(7)
-    .writeInt32(1)
-    .writeString('t')
-    .writeInt32(1)
-  response.writeInt32(3).writeInt16(0).writeInt64(900).writeInt64(800).writeInt64(5)
-  response.writeInt32(1).writeInt64(42).writeInt64(6).writeInt32(-1)
-  return response.writeBytes(recordSet).buffer
-}
+const fetched = (set: Buffer) => answer(set, [{ producerId: 42, firstOffset: 6 }])
 
 /** What kafkajs reads of it, in the shape that both have. */
 async function expected(response: Buffer) {

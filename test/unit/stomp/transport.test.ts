@@ -39,6 +39,16 @@ async function connect(sendQueueBytes = 1e6) {
   return { ws, transport: opened, received, data, events }
 }
 
+/** Writes to a client that does not read. */
+const fill = (transport: Transport, isFull: () => boolean, what: string) =>
+  waitFor(
+    () => {
+      transport.write(Buffer.alloc(60_000))
+      return isFull()
+    },
+    { what }
+  )
+
 describe('the WebSocket transport', () => {
   test('a frame is one message: text if all of it is UTF-8, else binary', async () => {
     const { transport, received } = await connect()
@@ -94,13 +104,7 @@ describe('the WebSocket transport', () => {
   test('a client that does not read fills the send queue, which is told once', async () => {
     const { ws, transport, events } = await connect(100_000)
     ws.pause()
-    await waitFor(
-      () => {
-        transport.write(Buffer.alloc(60_000))
-        return events.length > 0
-      },
-      { what: 'the overflow' }
-    )
+    await fill(transport, () => events.length > 0, 'the overflow')
     transport.write(Buffer.alloc(10))
     assert.deepEqual(events, ['overflow'])
     assert.ok(transport.halfFull)
@@ -119,24 +123,12 @@ describe('the WebSocket transport', () => {
     const { ws, transport } = await connect(1e9)
     const told: string[] = []
     ws.pause()
-    await waitFor(
-      () => {
-        transport.write(Buffer.alloc(60_000))
-        return transport.queuedBytes > 100_000
-      },
-      { what: 'bytes to wait' }
-    )
+    await fill(transport, () => transport.queuedBytes > 100_000, 'bytes to wait')
     transport.whenSent(() => told.push(`${transport.queuedBytes} left`))
     ws.resume()
     await waitFor(() => told.length > 0, { what: 'all to have left' })
     ws.pause()
-    await waitFor(
-      () => {
-        transport.write(Buffer.alloc(60_000))
-        return transport.queuedBytes > 100_000
-      },
-      { what: 'bytes to wait' }
-    )
+    await fill(transport, () => transport.queuedBytes > 100_000, 'bytes to wait')
     transport.whenSent(() => told.push('in vain'))
     ws.terminate()
     await waitFor(() => transport.queuedBytes === 0, { what: 'the end' })

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 
 // Bytes as Kafka answers a fetch of version 11, by kafkajs's own encoders.
 
-interface Encoder {
+export interface Encoder {
   buffer: Buffer
   writeInt16(value: number): Encoder
   writeInt32(value: number): Encoder
@@ -12,9 +12,10 @@ interface Encoder {
 }
 
 const require = createRequire(import.meta.url)
-const EncoderOf = require('kafkajs/src/protocol/encoder.js') as new () => Encoder
-const recordOf = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (record: object) => Encoder
-const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0/index.js') as {
+const protocol = 'kafkajs/src/protocol'
+const EncoderOf = require(`${protocol}/encoder.js`) as new () => Encoder
+export const recordOf = require(`${protocol}/recordBatch/record/v0/index.js`) as (record: object) => Encoder
+export const { RecordBatch } = require(`${protocol}/recordBatch/v0/index.js`) as {
   RecordBatch(batch: object): Promise<Encoder>
 }
 
@@ -34,8 +35,8 @@ export async function recordSet(compression: number): Promise<Buffer> {
   return Buffer.concat(batches.map(({ buffer }) => buffer))
 }
 
-/** An answer that holds this set. */
-export function fetched(set: Buffer): Buffer {
+/** An answer that holds this set. @param aborted transactions among it. */
+export function fetched(set: Buffer, aborted: { producerId: number; firstOffset: number }[] = []): Buffer {
   const response = new EncoderOf()
     .writeInt32(0)
     .writeInt16(0)
@@ -44,6 +45,7 @@ export function fetched(set: Buffer): Buffer {
     .writeString('t')
     .writeInt32(1)
   response.writeInt32(3).writeInt16(0).writeInt64(900).writeInt64(800).writeInt64(5)
-  response.writeInt32(0).writeInt32(-1)
-  return response.writeBytes(set).buffer
+  response.writeInt32(aborted.length)
+  for (const { producerId, firstOffset } of aborted) response.writeInt64(producerId).writeInt64(firstOffset)
+  return response.writeInt32(-1).writeBytes(set).buffer
 }
