@@ -28,7 +28,7 @@ import { createRevocations } from './revocations.ts'
 import { createRoutes } from './routes.ts'
 import { createFanout } from './stomp/fanout.ts'
 import { createStompServer } from './stomp/server.ts'
-import { createWebSocketTransport } from './stomp/transport.ts'
+import { createWebSocketTransport } from './stomp/socket-transport.ts'
 import { deadLetterTopicOf, topicsOf } from './topics.ts'
 
 // The composition root. HTTP listens first, with /readyz at 503, so that a Redis or Kafka that is away at start can be seen;

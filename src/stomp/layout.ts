@@ -59,6 +59,13 @@ export function stamp({ bytes, gaps }: Layout, id = ''): void {
   for (const gap of gaps) for (let i = 0; i < length; i++) bytes[gap + i] = id.charCodeAt(i)
 }
 
+/** A copy with another id. */
+export function stamped({ bytes, gaps }: Layout, id: string | undefined): Buffer {
+  const copy = Buffer.from(bytes)
+  stamp({ bytes: copy, gaps }, id)
+  return copy
+}
+
 function partsOf({ message, id, gap }: Delivery, { version, acknowledges }: Kind, start: string, destination: string) {
   let head = `${start}message-id:${id}\ndestination:${destination}\n`
   if (acknowledges) head += `ack:${id}\n`

@@ -1,5 +1,6 @@
 import { type Duplex, duplexPair } from 'node:stream'
-import { createDuplexTransport, type Transport, type TransportOptions } from '../../src/stomp/transport.ts'
+import { createDuplexTransport } from '../../src/stomp/socket-transport.ts'
+import type { Transport, TransportOptions } from '../../src/stomp/transport.ts'
 import { deadline } from './wait.ts'
 
 // STOMP without a socket: an in-memory duplex, a server's transport at one end and a small raw client at the other, whose

@@ -16,9 +16,12 @@ const CLOSE = { policy: 'close' } as const
 function recorder(framing: Framing = 'raw', keeps = true) {
   const writes: Buffer[] = []
   const flushes: (() => void)[] = []
+  const later: (() => Buffer)[] = []
   const transport = {
     framing,
     halfFull: false,
+    queuedBytes: 0,
+    writeLater: (_: number, render: () => Buffer) => void later.push(render),
     writeFramed(bytes: Buffer, flushed?: () => void) {
       writes.push(keeps ? bytes : Buffer.from(bytes))
       if (flushed) flushes.push(flushed)
@@ -29,6 +32,7 @@ function recorder(framing: Framing = 'raw', keeps = true) {
     transport: transport as typeof transport & Transport,
     writes,
     flushes,
+    later,
     text: () => Buffer.concat(writes).toString()
   }
 }
@@ -54,6 +58,8 @@ function member({ version = '1.2', framing, window, keeps, ...rest }: MemberOpti
   return { ...recorded, member: made, exceeded }
 }
 
+type Recorded = ReturnType<typeof member>
+
 function audience(destination = '/sub/1') {
   const metrics = createMetrics()
   return { metrics, audience: createFanout({ flushMs: 0 }, { metrics })(destination, CLOSE) }
@@ -70,6 +76,29 @@ describe('the fan-out', () => {
     room.push(delivery('e.1', 'hello', 'type:TALK\n'))
     await nextTurn()
     assert.equal(one.text(), frame('e.1', 'hello', { more: 'type:TALK\n' }))
+  })
+
+  test('who has yet to read gets the frames rendered later, with an id of its own', async () => {
+    const { audience: room } = audience()
+    const members = ['a', 'b', 'c', 'd'].map(id => member({ id, keeps: false, window: 1 }))
+    for (const { member } of members) room.add(member)
+    const [a, b, c, d] = members as [Recorded, Recorded, Recorded, Recorded]
+    for (const { transport } of [a, c]) Object.assign(transport, { queuedBytes: 1 })
+    for (const body of ['one', 'two']) {
+      room.push(delivery('e.1', body))
+      await nextTurn()
+    }
+    const both = (id: string) =>
+      ['one', 'two']
+        .map(body => frame('e.1', body, { subscription: `subscription:${id}\n`, more: 'ack:e.1\n' }))
+        .join('')
+    assert.deepEqual([a.writes.length, c.writes.length], [0, 0])
+    assert.deepEqual(
+      [a.later, c.later].map(renders => Buffer.concat(renders.map(render => render())).toString()),
+      [both('a'), both('c')]
+    )
+    assert.deepEqual([b.text(), d.text()], [both('b'), both('d')])
+    for (const { exceeded } of members) assert.deepEqual(exceeded, [1])
   })
 
   test('what comes in one tick is written at once, in order', async () => {

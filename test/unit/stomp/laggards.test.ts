@@ -7,7 +7,7 @@ import type { Delivery, Gap } from '../../../src/message.ts'
 import { createMetrics } from '../../../src/metrics.ts'
 import { createAckWindow } from '../../../src/stomp/ack-window.ts'
 import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
-import { createDuplexTransport } from '../../../src/stomp/transport.ts'
+import { createDuplexTransport } from '../../../src/stomp/socket-transport.ts'
 import { delivery } from './serve.ts'
 
 type Policy = 'conflate' | 'drop'

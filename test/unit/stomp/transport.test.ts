@@ -6,7 +6,8 @@ import { after, describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
 import { writeMessageHeader } from '../../../src/stomp/message-header.ts'
-import { createWebSocketTransport, type Transport } from '../../../src/stomp/transport.ts'
+import { createWebSocketTransport } from '../../../src/stomp/socket-transport.ts'
+import type { Transport } from '../../../src/stomp/transport.ts'
 import { stompPair } from '../../support/stomp-pair.ts'
 import { once, waitFor } from '../../support/wait.ts'
 
@@ -109,6 +110,51 @@ describe('the WebSocket transport', () => {
     assert.deepEqual(events, ['overflow'])
     assert.ok(transport.halfFull)
     assert.ok(transport.queuedBytes < 200_000)
+  })
+
+  test('what is written later comes in its turn, and is rendered only when all before it was read', async () => {
+    const { ws, transport, received } = await connect(1e9)
+    let rendered = 0
+    const later = (letter: string) => () => {
+      rendered++
+      return Buffer.from([0x81, 1, letter.charCodeAt(0)])
+    }
+    const letters = () => received.map(({ data }) => String(data)).filter(({ length }) => length === 1)
+    ws.pause()
+    await fill(transport, () => transport.queuedBytes > 0, 'bytes to wait')
+    const before = transport.queuedBytes
+    transport.writeLater(3, later('a'))
+    transport.write(Buffer.from('b'))
+    transport.writeLater(3, later('c'))
+    const flushed = new Promise<void>(resolve => transport.writeFramed(later('d')(), resolve))
+    rendered = 0
+    assert.equal(transport.queuedBytes, before + 12)
+    await nextTurn()
+    assert.equal(rendered, 0)
+    ws.resume()
+    await waitFor(() => letters().length === 4, { what: 'all messages' })
+    await flushed
+    assert.equal(letters().join(''), 'abcd')
+    assert.equal(rendered, 2)
+    assert.equal(transport.queuedBytes, 0)
+    transport.write(Buffer.from('e'))
+    transport.writeLater(3, later('f'))
+    transport.close(1000, '')
+    await once(ws, 'close', { what: 'the close' })
+    assert.equal(letters().join(''), 'abcdef')
+  })
+
+  test('over the bound of the send queue what was to be written later is forgotten, not what tells so', async () => {
+    const { ws, transport, received, events } = await connect(100_000)
+    ws.pause()
+    await fill(transport, () => transport.queuedBytes > 0, 'bytes to wait')
+    let flushed = 0
+    transport.writeLater(200_000, () => assert.fail('rendered'))
+    transport.writeFramed(Buffer.from([0x81, 1, 0x61]), () => void flushed++)
+    assert.deepEqual([events, flushed], [['overflow'], 1])
+    transport.write(Buffer.from('ERROR\n\n\0'))
+    ws.resume()
+    await waitFor(() => String(received.at(-1)?.data) === 'ERROR\n\n\0', { what: 'the ERROR frame' })
   })
 
   test('flushed is called when the bytes left, and also when they never will', async () => {
