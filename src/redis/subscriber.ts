@@ -34,6 +34,7 @@ interface Followed {
 export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logger }): ChannelFeed {
   const { lingerMs = 5000, pingIntervalMs = 3000, prefix } = options
   const { bus } = keysOf(prefix)
+  /** By name on the bus, as messages come with it. */
   const table = new Map<string, Followed>()
   const unconfirmed = new Set<Followed>()
   const leaving = new Set<Followed>()
@@ -65,7 +66,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
   })
 
   link.client.on('messageBuffer', (name: Buffer, payload: Buffer) => {
-    const followed = table.get(name.toString().slice(prefix.length))
+    const followed = table.get(name.toString())
     // What comes before the confirmation is in the log by the time that is compared.
     if (followed?.state === 'live' && !leaving.has(followed)) listener?.message(followed.channel, payload)
   })
@@ -83,7 +84,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
         await link.ask(client => client.subscribe(...batch.map(({ channel }) => bus(channel))))
         confirm(batch)
       } catch (error) {
-        for (const followed of batch) if (table.get(followed.channel) === followed) unconfirmed.add(followed)
+        for (const followed of batch) if (table.get(bus(followed.channel)) === followed) unconfirmed.add(followed)
         if (!link.up) break
         deps.logger.error({ reason: reasonOf(error) }, 'Redis refuses to subscribe: trying again')
         await delay(RETRY_MS)
@@ -96,7 +97,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
   function confirm(batch: Followed[]): void {
     const restored: string[] = []
     for (const followed of batch) {
-      if (table.get(followed.channel) !== followed) continue
+      if (table.get(bus(followed.channel)) !== followed) continue
       if (followed.state === 'lost') restored.push(followed.channel)
       followed.state = 'live'
       followed.confirmed.resolve()
@@ -105,7 +106,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
   }
 
   function drop(followed: Followed): void {
-    table.delete(followed.channel)
+    table.delete(bus(followed.channel))
     unconfirmed.delete(followed)
     leaving.delete(followed)
   }
@@ -139,10 +140,10 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
     },
 
     follow(channel) {
-      let followed = table.get(channel)
+      let followed = table.get(bus(channel))
       if (!followed) {
         followed = { channel, confirmed: Promise.withResolvers(), state: 'new', leavesAtMs: 0 }
-        table.set(channel, followed)
+        table.set(bus(channel), followed)
         unconfirmed.add(followed)
         void subscribe()
       }
@@ -151,7 +152,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
     },
 
     unfollow(channel) {
-      const followed = table.get(channel)
+      const followed = table.get(bus(channel))
       if (!followed) return
       if (!link.up) return drop(followed)
       followed.leavesAtMs = performance.now() + lingerMs
