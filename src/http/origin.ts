@@ -2,6 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import { BatonError } from '../errors.ts'
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** Where a page is from, as browsers write it; a parser of URLs forgives more, such as a backslash or a user. */
+const PAGE = /^(https?):\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i
+
+/** Whether a page of `origin` is from the very host that its request is for; never where either is malformed. */
+export function isOwnOrigin(origin: string, host = ''): boolean {
+  const own = `${PAGE.exec(origin)?.[1]}://${host}`
+  return PAGE.test(own) && URL.canParse(own) && new URL(own).host === URL.parse(origin)?.host
+}
 
 /**
  * Refuses what pages of other origins make a browser send: a POST of plain text asks for no preflight, and goes with whatever
@@ -14,8 +22,7 @@ export function refuseForeignPages(app: FastifyInstance, trusted: readonly strin
     if (READS.has(method) || site === 'same-origin' || site === 'none') return
     if (origin !== undefined && trusted.includes(origin)) return
     // Over plain HTTP browsers tell the origin only.
-    const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
-    if (site === undefined && isOwn) return
+    if (site === undefined && (origin === undefined || isOwnOrigin(origin, host))) return
     throw new BatonError(
       'ORIGIN_REFUSED',
       `pages of ${origin ?? 'another origin'} may not ${method}; http.corsOrigins lists those that may`

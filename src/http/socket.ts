@@ -6,6 +6,7 @@ import type { WebSocket } from 'ws'
 import { originOf } from '../config/origin.ts'
 import { BatonError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
+import { isOwnOrigin } from './origin.ts'
 import { addressOf, credentialsOf, pathOf } from './request.ts'
 
 // The upgrade only: which paths, which origins, which sub-protocol. What the socket then says is the affair of whoever accepts it.
@@ -65,7 +66,7 @@ export function originAllowed(
   if (origin === undefined) return allowAbsent
   const from = originOf(origin) ?? origin
   if (allowed.length > 0) return allowed.includes(from)
-  return originOf(`${from.split('//')[0]}//${host}`) === from || (allowLocal && LOCAL.test(from))
+  return isOwnOrigin(origin, host) || (allowLocal && LOCAL.test(from))
 }
 
 export async function registerSockets(

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { type RequestOptions, request } from 'node:http'
 import { describe, test } from 'node:test'
+import { isOwnOrigin } from '../../../src/http/origin.ts'
 import { aRoute, type Over, routesOf, sendBy, serve } from './serve.ts'
 
 const STRANGER = 'https://evil.example'
@@ -65,6 +67,76 @@ describe('a POST', () => {
     })
   }
 })
+
+const SAME: [origin: string, host: string][] = [
+  ['https://chat.example', 'chat.example'],
+  ['https://chat.example', 'Chat.Example:443'],
+  ['http://chat.example', 'chat.example:80'],
+  ['HTTP://CHAT.example:80', 'chat.example'],
+  ['https://chat.example:8443', 'chat.example:8443'],
+  ['http://my_host:8080', 'MY_HOST:8080'],
+  ['http://[::1]:8080', '[0:0::1]:8080']
+]
+const OTHER: [origin: string, host: string][] = [
+  ['http://chat.example', 'chat.example:443'],
+  ['https://chat.example', 'chat.example:80'],
+  ['https://chat.example', 'chat.example.'],
+  ['https://chat.example', 'sub.chat.example'],
+  ['https://chat.example', 'chat.example:443:443'],
+  ['https://chat.example', 'chat.example, chat.example'],
+  ['https://chat.example', 'me@chat.example'],
+  ['https://chat.example', 'chat.example/'],
+  ['https://chat.example', 'chat.example\\'],
+  ['https://chat.example', 'chat%2Eexample'],
+  ['https://chat.example', 'https://chat.example'],
+  ['https://chat.example', ''],
+  ['https://chat.example/', 'chat.example'],
+  ['https://chat.example?', 'chat.example'],
+  ['https://me@chat.example', 'chat.example'],
+  ['https:\\\\chat.example', 'chat.example'],
+  ['https://chat.example\\', 'chat.example'],
+  ['chat.example', 'chat.example'],
+  ['//chat.example', 'chat.example'],
+  ['capacitor://chat.example', 'chat.example'],
+  ['http://chat.example:99999', 'chat.example:99999'],
+  ['http://[::1', '[::1'],
+  ['null', 'null'],
+  ['https://undefined', '']
+]
+
+for (const [origin, host] of SAME)
+  test(`a page of ${origin} is of the host ${host}`, () => assert.ok(isOwnOrigin(origin, host)))
+for (const [origin, host] of OTHER)
+  test(`a page of ${origin} is not of the host ${host || 'none'}`, () => assert.ok(!isOwnOrigin(origin, host)))
+
+test('a POST and a WebSocket go by the same comparison, which knows default ports', async () => {
+  await using it = await serveWays()
+  await using closed = await serve({ auth: 'jwt' })
+  const handshake = {
+    connection: 'upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': Buffer.alloc(16).toString('base64')
+  }
+  for (const [host, posted, upgraded] of [
+    ['Chat.Example:80', 202, 101],
+    ['chat.example\\', 403, 403]
+  ] as const) {
+    const headers = { origin: 'http://chat.example', host }
+    assert.equal(await status(`${it.url}/posts`, { method: 'POST', headers }), posted, host)
+    assert.equal(await status(`${closed.url}/ws`, { headers: { ...headers, ...handshake } }), upgraded, host)
+  }
+})
+
+/** Unlike fetch it leaves Host alone. */
+function status(url: string, options: RequestOptions): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { agent: false, ...options }).on('error', reject)
+    asked.on('response', response => resolve(response.resume().statusCode))
+    asked.on('upgrade', ({ statusCode }, socket) => resolve(socket.destroy() && statusCode))
+    asked.end()
+  })
+}
 
 test('a page of another origin may neither PUT, nor call the administration, whatever it shows', async () => {
   await using it = await serveWays()
