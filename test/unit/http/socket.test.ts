@@ -84,6 +84,8 @@ test('origins are checked against the list, however they are written, and one mu
   ]) {
     assert.equal(await from(origin), 403, origin)
   }
+  // Whose name suddenly resolves to Baton's address.
+  assert.equal(await open(it.wsUrl, [], { headers: { origin: 'http://evil.example', host: 'evil.example' } }), 403)
   assert.equal(await open(it.wsUrl), 403)
   await using lenient = await serve({ http: { allowedOrigins, allowAbsentOrigin: true }, edge: { accept: stay } })
   assert.ok((await open(lenient.wsUrl)) instanceof WebSocket)
