@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { wholeFrom } from '../support/flags.ts'
 import { endWithParent } from '../support/processes.ts'
 import { scenarios } from './catalog.ts'
 import { compare } from './compare.ts'
@@ -14,15 +15,10 @@ import { openWorld } from './world.ts'
 // `npm run bench`: every scenario, one after the other, each with all its contenders in turns. Figures compare within one
 // run only; they are made of the CPU time of the process that is measured, so that a busy machine shows in the spread.
 
-const whole = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`${text} is no whole number from 1`)
-  return Number(text)
-}
-
 const command = new Command('bench')
   .description('Measures Baton beside others at the same work. docs/performance.md says what each scenario measures.')
   .option('--only <name...>', 'these scenarios')
-  .option('--rounds <n>', 'how often each contender is measured', whole, 3)
+  .option('--rounds <n>', 'how often each contender is measured', wholeFrom(1), 3)
   .option('--short', 'a twentieth of everything: shows that it works, and no figure')
   .option('--json <file>', 'writes the figures')
   .option('--compare <file>', 'tells what moved beyond noise since the run that wrote this file')
