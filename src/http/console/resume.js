@@ -44,8 +44,10 @@ export function createResuming(client, { onState, onError, minDelayMs = 250, max
   client.connectionTimeout ||= 10_000
   client.discardWebsocketOnCommFailure = true // the closing hand-shake would wait for a server that is gone
   client.beforeConnect = async () => {
-    // Full jitter: thousands of clients of one replica do not come back in step.
-    const delayMs = attempts === 0 ? 0 : Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** attempts)
+    // Not before the server asks for it, and with full jitter: thousands of clients of one replica do not come back in step.
+    const askedMs = 1000 * (refusal?.headers['retry-after'] ?? 0)
+    const delayMs = askedMs + (attempts === 0 ? 0 : Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** attempts))
+    refusal = undefined
     onState?.({ name: attempts++ === 0 ? 'connecting' : 'reconnecting', delayMs })
     await new Promise(resolve => setTimeout(resolve, delayMs))
   }
@@ -61,7 +63,6 @@ export function createResuming(client, { onState, onError, minDelayMs = 250, max
     if (refusal && ![1001, 1011, 1013].includes(code)) refuse(refusal) // after these the same may succeed later
     for (const reject of unconfirmed.values()) reject(new Error('the connection ended before it was confirmed'))
     unconfirmed.clear()
-    refusal = undefined
     connected = false
     onState?.({ name: client.active ? 'reconnecting' : 'stopped' })
   }
@@ -69,8 +70,7 @@ export function createResuming(client, { onState, onError, minDelayMs = 250, max
   function refuse({ headers: { 'receipt-id': id, message }, body }) {
     const reason = body || message || 'refused'
     const refused = id && [...subscriptions].find(({ receipt }) => receipt === id)
-    subscriptions.delete(refused)
-    if (refused) refused.onRefused?.(reason)
+    if (subscriptions.delete(refused)) refused.onRefused?.(reason)
     else if (unconfirmed.has(id)) unconfirmed.get(id)(new Error(reason))
     else onError?.(reason)
     if (!connected) client.deactivate()

@@ -1,66 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Client } from '@stomp/stompjs'
-import type { WebSocket } from 'ws'
 import { createResuming } from '../../../src/http/console/resume.js'
 import { waitFor } from '../../support/wait.ts'
+import { frame, message, receipt, scripted } from './scripted.ts'
 import { serve } from './serve.ts'
-
-// The page's resume helper on the real client, against a server that says what each test scripts.
-
-type Answer = (command: string, headers: Record<string, string>, ws: WebSocket) => void
-
-const frame = (command: string, headers: Record<string, string>, body = '') =>
-  `${command}\n${Object.entries(headers)
-    .map(([name, value]) => `${name}:${value}\n`)
-    .join('')}\n${body}\0`
-
-/** A server that connects everyone and leaves the rest to `answer`; `frames` are those that came, pings left out. */
-async function scripted(answer: Answer) {
-  const frames: { command: string; headers: Record<string, string> }[] = []
-  const sockets: WebSocket[] = []
-  const it = await serve({
-    edge: {
-      accept(ws) {
-        sockets.push(ws)
-        ws.on('message', data => {
-          const [command = '', ...lines] = String(data).split('\n\n', 1)[0]?.split('\n') ?? []
-          if (!command) return
-          const headers = Object.fromEntries(lines.map(line => line.split(/:(.*)/s, 2) as [string, string]))
-          frames.push({ command, headers })
-          if (command === 'CONNECT') ws.send(frame('CONNECTED', { version: '1.2' }))
-          answer(command, headers, ws)
-        })
-      }
-    }
-  })
-  const states: string[] = []
-  const errors: string[] = []
-  const client = new Client({ brokerURL: it.wsUrl })
-  const link = createResuming(client, {
-    minDelayMs: 1,
-    onState: ({ name }) => states.push(name),
-    onError: reason => errors.push(reason)
-  })
-  const subscribes = () => frames.filter(({ command }) => command === 'SUBSCRIBE').map(({ headers }) => headers)
-  return {
-    link,
-    states,
-    errors,
-    sockets,
-    subscribes,
-    async [Symbol.asyncDispose]() {
-      await client.deactivate({ force: true })
-      await it.server.close()
-    }
-  }
-}
-
-const receipt = (ws: WebSocket, headers: Record<string, string>, more: Record<string, string> = {}) =>
-  ws.send(frame('RECEIPT', { 'receipt-id': headers['receipt'] as string, ...more }))
-
-const message = (ws: WebSocket, subscription: string, id: string, more: Record<string, string> = {}) =>
-  ws.send(frame('MESSAGE', { subscription, 'message-id': id, destination: '/a', ...more }, id))
 
 test('after a lost connection it subscribes again from the last message it saw', async () => {
   const ready: object[] = []
@@ -141,23 +85,6 @@ test('it goes on after the message-id of an earlier visit', async () => {
   await waitFor(() => ready.length === 1, { what: 'the receipt' })
   assert.equal(it.subscribes()[0]?.['last-message-id'], 'kept')
   assert.deepEqual(ready, [{ resumed: true, first: false, lastId: 'now' }])
-})
-
-test('it waits longer after each failure, up to a bound', async t => {
-  t.mock.method(Math, 'random', () => 0.999)
-  const delays: number[] = []
-  const client = new Client({ brokerURL: 'ws://127.0.0.1:1' })
-  const link = createResuming(client, {
-    minDelayMs: 4,
-    maxDelayMs: 50,
-    onState: ({ name, delayMs }) => {
-      if (name === 'reconnecting' && delayMs !== undefined) delays.push(Math.round(delayMs))
-    }
-  })
-  link.start()
-  await waitFor(() => delays.length >= 5, { what: 'five failures' })
-  await link.stop()
-  assert.deepEqual(delays.slice(0, 5), [8, 16, 32, 50, 50])
 })
 
 test('a subscription that is refused is told so and does not come back, the others do', async () => {
