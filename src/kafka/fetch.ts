@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { type Codec, MAX_UNPACKED_BYTES, tooMuch } from './codecs.ts'
 
 // kafkajs 2.2.4 reads a record with two decoders and six BigInts. Here what Kafka 2.3 and later answer to a fetch (version 11) is
 // read with plain numbers, into what kafkajs makes of it: a tenth off the relay's CPU.
@@ -35,10 +36,17 @@ const MAGIC = 2
 const AT = { length: 8, magic: 16, attributes: 21, firstTimestamp: 27, maxTimestamp: 35, producerId: 43, count: 57 }
 const HEAD_BYTES = 61
 const LENGTH_END = 12
+/** What a record or a header takes beside its own bytes, about: a batch could hold 18 million records of seven bytes. */
+const PART_BYTES = 256
 const [LOG_APPEND_TIME, TRANSACTIONAL, CONTROL] = [0x08, 0x10, 0x20]
 /** 2⁷ for each byte of a number. */
 const LONGEST = 2 ** 70
 const NO_HEADERS = Object.freeze({})
+
+/** What one answer may take of memory yet; each of its batches is within bounds of its own. */
+interface Room {
+  bytes: number
+}
 
 /** Mends every consumer in this process. */
 export function mendFetch(): void {
@@ -47,7 +55,7 @@ export function mendFetch(): void {
   if (response.decode.name === 'decodeFetch') return
   const DecoderOf = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => Decoder
   const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression/index.js') as {
-    lookupCodecByAttributes(attributes: number): { decompress(bytes: Buffer): Promise<Buffer> } | null
+    lookupCodecByAttributes(attributes: number): Codec | null
   }
   const MessageSetDecoder = require('kafkajs/src/protocol/messageSet/decoder.js') as (
     decoder: Decoder,
@@ -56,6 +64,7 @@ export function mendFetch(): void {
 
   response.decode = async function decodeFetch(bytes) {
     const decoder = new DecoderOf(bytes)
+    const room = { bytes: MAX_UNPACKED_BYTES }
     const clientSideThrottleTime = decoder.readInt32()
     return {
       // Kafka has not held this answer back: it asks the client to wait.
@@ -63,39 +72,48 @@ export function mendFetch(): void {
       clientSideThrottleTime,
       errorCode: decoder.readInt16(),
       sessionId: decoder.readInt32(),
-      responses: await decoder.readArrayAsync(async () => ({
-        topicName: decoder.readString(),
-        partitions: await decoder.readArrayAsync(() => partition(decoder))
-      }))
+      responses: await decoder.readArrayAsync(async () => {
+        const topicName = decoder.readString()
+        return { topicName, partitions: await decoder.readArrayAsync(() => partitionOf(`${topicName}`, decoder, room)) }
+      })
     }
   }
 
-  async function partition(decoder: Decoder) {
+  async function partitionOf(topic: string, decoder: Decoder, room: Room) {
     const int64 = () => decoder.readInt64().toString()
+    const partition = decoder.readInt32()
     return {
-      partition: decoder.readInt32(),
+      partition,
       errorCode: decoder.readInt16(),
       highWatermark: int64(),
       lastStableOffset: int64(),
       lastStartOffset: int64(),
       abortedTransactions: decoder.readArray(() => ({ producerId: int64(), firstOffset: int64() })),
       preferredReadReplica: decoder.readInt32(),
-      messages: await decodeRecordSet(decoder.readBytes() ?? Buffer.alloc(0))
+      messages: await decodeRecordSet(decoder.readBytes() ?? Buffer.alloc(0), room).catch(error => {
+        throw new Error(`topic ${topic}, partition ${partition}: ${error.message}`)
+      })
     }
   }
 
-  async function decodeRecordSet(set: Buffer): Promise<object[]> {
+  async function decodeRecordSet(set: Buffer, room: Room): Promise<object[]> {
     if (set.length > AT.magic && set[AT.magic] !== MAGIC) return MessageSetDecoder(new DecoderOf(set), set.length)
     const messages: Message[] = []
     let from = 0
     while (from + HEAD_BYTES <= set.length) {
+      // What is left is fetched again.
+      if (room.bytes <= 0) return messages
       const end = from + LENGTH_END + set.readUInt32BE(from + AT.length)
       if (end > set.length) break
       const batch = set.subarray(from, end)
       if (batch.length < HEAD_BYTES) throw corrupt('a batch is shorter than its head')
       const codec = lookupCodecByAttributes(batch.readInt16BE(AT.attributes))
-      const records = batch.subarray(HEAD_BYTES)
-      decodeBatch(batch, codec ? await codec.decompress(records) : records, messages)
+      try {
+        const records = batch.subarray(HEAD_BYTES)
+        room.bytes -= decodeBatch(batch, codec ? await codec.decompress(records) : records, messages)
+      } catch (error) {
+        throw new Error(`the batch at offset ${batch.readBigInt64BE()} cannot be read: ${(error as Error).message}`)
+      }
       from = end
     }
     // The last batch may be cut off, as `maxBytes` has it; the first never is, since Kafka 0.10.1.
@@ -104,7 +122,8 @@ export function mendFetch(): void {
   }
 }
 
-function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): void {
+/** @returns what it took of memory, about. */
+function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): number {
   const attributes = batch.readInt16BE(AT.attributes)
   const firstOffset = Number(batch.readBigInt64BE())
   const firstTimestamp = Number(batch.readBigInt64BE(AT.firstTimestamp))
@@ -114,9 +133,10 @@ function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): void {
     producerId: `${batch.readBigInt64BE(AT.producerId)}`,
     inTransaction: (attributes & TRANSACTIONAL) > 0
   }
-  const cursor = { bytes, at: 0 }
+  const cursor = { bytes, at: 0, room: MAX_UNPACKED_BYTES - bytes.length }
   for (let left = batch.readInt32BE(AT.count); left > 0; left--) {
     const end = varint(cursor) + cursor.at
+    take(cursor, 1)
     if (end > bytes.length) throw corrupt('a record is longer than its batch')
     const own = bytes.readInt8(cursor.at++)
     const timestamp = firstTimestamp + varint(cursor)
@@ -134,6 +154,12 @@ function decodeBatch(batch: Buffer, bytes: Buffer, into: Message[]): void {
     if (cursor.at !== end) throw corrupt('a record is not as long as it says')
   }
   if (cursor.at !== bytes.length) throw corrupt('a batch holds more records than it counts')
+  return MAX_UNPACKED_BYTES - cursor.room
+}
+
+function take(cursor: Cursor, parts: number): void {
+  cursor.room -= parts * PART_BYTES
+  if (cursor.room < 0) throw tooMuch()
 }
 
 /** Kafka holds what a producer writes to all this: so it was spoiled on a disk, or on its way. */
@@ -144,6 +170,8 @@ function corrupt(detail: string): Error {
 interface Cursor {
   bytes: Buffer
   at: number
+  /** Bytes of memory that the batch may take yet. */
+  room: number
 }
 
 /** Zigzag; exact up to 2⁵³, as are all offsets and timestamps. Beyond the end of the bytes all is 0. */
@@ -173,6 +201,7 @@ function headers(cursor: Cursor, end: number): Message['headers'] {
   const count = varint(cursor)
   if (count > end - cursor.at) throw corrupt('a record counts more headers than it can hold')
   if (count <= 0) return NO_HEADERS
+  take(cursor, count)
   const all = Array.from({ length: count }, () => [`${part(cursor)}`, part(cursor) as Buffer] as const)
   const named = Map.groupBy(all, ([name]) => name)
   return Object.fromEntries(
