@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { Client } from '@stomp/stompjs'
+import { createResuming } from '../../src/http/console/resume.js'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { unique } from '../support/ids.ts'
 import { refusals } from '../support/metric.ts'
@@ -66,6 +68,21 @@ describe('a session', () => {
     const { headers, body } = await refused(socket, 'RATE_LIMITED', 1013)
     assert.ok(isSoon(headers['retry-after']))
     assert.match(String(body), /routes\.bell\.send\.rate/)
+  })
+
+  test('of the front-end’s helper is back when it was told to come, not before, and sends again', async () => {
+    const delaysMs: number[] = []
+    const client = new Client({ brokerURL: baton.wsUrl })
+    const onState = ({ delayMs }: { delayMs?: number }) => delayMs !== undefined && delaysMs.push(delayMs)
+    const link = createResuming(client, { minDelayMs: 1, onState })
+    await using _ = { [Symbol.asyncDispose]: () => link.stop() }
+    link.start()
+    await waitFor(() => client.connected, { what: 'the connection' })
+    const sends = Array.from({ length: BURST + 1 }, () => link.send('/room/1', '{}'))
+    await assert.rejects(Promise.all(sends), /before it was confirmed/)
+    await waitFor(() => delaysMs.length === 2 && client.connected, { what: 'the next connection' })
+    assert.ok((delaysMs[1] as number) >= 1000, `${delaysMs}`)
+    await link.send('/room/1', '{}')
   })
 
   test('has no way round it by a transaction, of which nothing is written then', async () => {
