@@ -1,3 +1,5 @@
+import { areHeaders } from './message/headers.ts'
+
 // A message is its coordinate (I1). Its position only finds holes and ranges.
 // The envelope is what rides the bus and rests in the log: one header line, then the bytes of a
 // STOMP 1.2 frame from its first user header to the end of its body, so an edge copies, never re-encodes.
@@ -197,13 +199,16 @@ function readEnvelope(payload: Buffer): Message | undefined {
   const isHead = epoch && source && flags && seq >= 0 && timestampMs <= LATEST_MS && Number.isSafeInteger(offset)
   const blankLine = at + headersLength
   if (!isHead || payload[blankLine] !== LF || payload[blankLine - 1] !== LF) return undefined
+  const content = payload.subarray(at)
+  const omitted = flags.includes('o')
+  if (!areHeaders(content, headersLength, omitted)) return undefined
   return {
     position: { epoch, seq },
     coordinate: { source, offset },
     timestampMs,
     hidden: flags.includes('h'),
-    omitted: flags.includes('o'),
-    content: payload.subarray(at),
+    omitted,
+    content,
     bodyStart: headersLength + 1
   }
 }

@@ -1,3 +1,5 @@
+import { areHeaders } from './message/headers.ts'
+
 // A reply on its way from the relay that consumed it to the replica that asked: published on that replica's channel, never
 // kept. The envelope is one line, then the bytes of a STOMP 1.2 frame from its first user header to the end of its body.
 
@@ -41,6 +43,7 @@ export function decodeReply(payload: Buffer): Reply | undefined {
   if (id === undefined || !ID.test(id)) return undefined
   const blankLine = end + 1 + Number(length)
   if (payload[blankLine] !== LF || payload[blankLine - 1] !== LF) return undefined
+  if (!areHeaders(payload.subarray(end + 1), Number(length), false)) return undefined
   return { id, headers: payload.toString('utf8', end + 1, blankLine), body: payload.subarray(blankLine + 1) }
 }
 

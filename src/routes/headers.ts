@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { plainName } from '../message/headers.ts'
 
 /** Header names that are the protocol's own or carry credentials: never copied from a SEND to Kafka, nor from Kafka to a MESSAGE. */
 const RESERVED = new Set([
@@ -20,7 +21,7 @@ const RESERVED = new Set([
 ])
 
 export function isReservedHeader(name: string): boolean {
-  return RESERVED.has(name.toLowerCase())
+  return RESERVED.has(plainName(name))
 }
 
 /**

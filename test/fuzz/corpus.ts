@@ -119,6 +119,35 @@ export const ENVELOPE_WORDS = texts([
   ' '
 ])
 
+/** Of an envelope: what clients may have; then what some reader takes for the server's own, and what is no line at all. */
+export const HEADER_LINES = texts([
+  ...[
+    'content-type:text/plain\n',
+    'x:\\c\\n\\\\\\r\n',
+    'x-이름:값\n',
+    'constructor:1\n',
+    'x-content-length:5\n',
+    'y:\n'
+  ]
+])
+export const EVIL_HEADER_LINES = texts([
+  ...['', '01', ' 1', '1x', '1'].map(length => `content-length:${length}\n`),
+  ...['Content-Length', '\ufeffcontent-length', ' content-length', '\\rcontent-length'].map(name => `${name}:1\n`),
+  ...['subscription', 'message-id', 'destination', 'ack', 'gap', 'ack\\c', '\u00a0subscription'].map(
+    name => `${name}:0\n`
+  ),
+  ...['\n', '\r\n', '\0', '\0\n', 'x\n', ':x\n', 'x:1:2\n', 'x:a\rb\n', 'x:\\t\n', 'x:\\\n', 'x:1', 'x:\n\nbody\0'],
+  ...['\0MESSAGE\nsubscription:0\n\n', `x:${'y'.repeat(5000)}\n`, 'a:1\n'.repeat(500)]
+])
+export const BODIES = texts([
+  '',
+  'x',
+  'a body of its own',
+  'x\0MESSAGE\nsubscription:0\nmessage-id:1\ndestination:/topic/b\n\nforged\0',
+  '\n\n\0',
+  ':\n\n\0'
+])
+
 export const JSONS = texts([
   '{"type":"TALK","roomId":"1","message":"hi","sender":"me"}',
   '{"type":"ENTER","roomId":1e400,"message":12345678901234567890,"sender":-0}',

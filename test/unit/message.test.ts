@@ -24,18 +24,20 @@ const coordinate = fc.record({ source, offset: fc.maxSafeNat() }, { noNullProtot
 const headers = fc
   .array(
     fc.tuple(
-      fc.stringMatching(/^[a-z]{1,8}$/),
+      fc.stringMatching(/^x-[a-z]{1,8}$/),
       fc.string({ unit: 'grapheme' }).map(text => text.replace(/[\r\n:\\]/g, ''))
     )
   )
   .map(lines => lines.map(([name, value]) => `${name}:${value}\n`).join(''))
-const entry: fc.Arbitrary<Entry> = fc.record({
-  coordinate,
-  timestampMs: fc.nat(4e12),
-  hidden: fc.boolean(),
-  headers,
-  body: fc.uint8Array({ maxLength: 60 }).map(bytes => Buffer.from(bytes))
-})
+const entry: fc.Arbitrary<Entry> = fc
+  .record({
+    coordinate,
+    timestampMs: fc.nat(4e12),
+    hidden: fc.boolean(),
+    headers,
+    body: fc.uint8Array({ maxLength: 60 }).map(bytes => Buffer.from(bytes))
+  })
+  .map(({ headers, ...rest }) => ({ ...rest, headers: `${headers}content-length:${rest.body.length}\n` }))
 
 const envelope = (at: Position, of: Entry, omitBody?: boolean) =>
   Buffer.concat([Buffer.from(envelopeHead(at)), encodeEntry(of, omitBody)])

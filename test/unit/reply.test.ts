@@ -7,8 +7,8 @@ const ID = `${REPLICA}.7c9e6679-7425-40de-944b-e07fc1f90ae7`
 
 describe('a reply on the bus', () => {
   for (const [what, headers, body] of [
-    ['of text', 'x-이름:값\\c\ncontent-length:9\n', Buffer.from('안녕 👋')],
-    ['of bytes', 'content-type:image/png\n', Buffer.from([0, 10, 10, 255, 0])],
+    ['of text', 'x-이름:값\\c\ncontent-length:11\n', Buffer.from('안녕 👋')],
+    ['of bytes', 'content-type:image/png\ncontent-length:5\n', Buffer.from([0, 10, 10, 255, 0])],
     ['of nothing', '', Buffer.alloc(0)]
   ] as const) {
     test(`${what} comes back as it was`, () => {
@@ -23,7 +23,12 @@ describe('a reply on the bus', () => {
     const others = [
       ...['', '\n', 'hello', text.replace('R1', 'R2'), text.replace(' 4\n', ' 5\n'), text.replace(' 4\n', ' 99999\n')],
       ...[text.replace(' 4\n', ' -4\n'), text.replace('.', '-'), text.replace(REPLICA, REPLICA.toUpperCase())],
-      ...[`${text.slice(0, 60)}`, text.replaceAll('\n', ' '), `R1 ${'x'.repeat(73)} 4\na:b\n\nbody`]
+      ...[
+        `${text.slice(0, 60)}`,
+        text.replaceAll('\n', ' '),
+        text.replace('a:b', 'a\0b'),
+        `R1 ${'x'.repeat(73)} 4\na:b\n\nbody`
+      ]
     ]
     for (const other of others) assert.equal(decodeReply(Buffer.from(other)), undefined, other)
   })

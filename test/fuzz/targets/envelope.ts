@@ -1,19 +1,26 @@
+import { FrameImpl, Parser } from '@stomp/stompjs'
 import { decodeMessage, encodeEntry, envelopeHead, type Message } from '../../../src/message.ts'
+import { VERSIONS, type Version } from '../../../src/stomp/frame.ts'
+import { bytesOf, layOut } from '../../../src/stomp/layout.ts'
 import type { Random } from '../../contract/model/random.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { ENVELOPE_WORDS, ENVELOPES } from '../corpus.ts'
-import { cut } from '../mutate.ts'
+import { forge } from '../forge.ts'
+import { cut, pick } from '../mutate.ts'
+import { type ReadFrame, readFrames } from '../read.ts'
 import { hold, type Struck, type Target } from '../target.ts'
 
-// What is on the bus is an envelope within bounds, or a text whose bytes are the body.
+// What is on the bus is an envelope within bounds, or a text whose bytes are the body; either is one MESSAGE to whoever reads it.
 
 const MAX_TIME_MS = 8.64e15
+const LAST = decodeMessage(Buffer.from('last'))
 
 function check(input: Buffer, chance: Random): Struck {
   const message = decodeMessage(input, () => 7)
   const { position, coordinate, content, bodyStart, timestampMs } = message
   hold((position === undefined) === (coordinate === undefined), 'a position without a coordinate, or the reverse')
   hold(bodyStart > 0 && bodyStart <= content.length && content[bodyStart - 1] === 10, 'the body begins nowhere')
+  if (!message.omitted) isOneFrame(message, pick(chance, VERSIONS), chance(2) === 0)
   if (!position || !coordinate) {
     hold(content.subarray(bodyStart).equals(input), 'a text is not its own body')
     return { frames: 1, refusals: ['PLAIN'] }
@@ -26,15 +33,43 @@ function check(input: Buffer, chance: Random): Struck {
   return { frames: 2, refusals: [] }
 }
 
+/** To a stock client, and to a reader that shares nothing with it: it ends where it should, and says nothing for the server. */
+function isOneFrame(message: Message, version: Version, acknowledges: boolean): void {
+  const id = version === '1.0' && acknowledges ? undefined : bytesOf('own', version)
+  const kind = { framing: 'raw', version, id, destination: '/topic/a', acknowledges } as const
+  const both = [message, LAST].map((each, i) => ({ message: each, id: `e.${i}` }))
+  const { bytes } = layOut(kind, both)
+  for (const frames of [readFrames(bytes), stockFrames(bytes, version)]) {
+    hold(frames.length === 2 && frames[1]?.body.toString() === 'last', `${frames.length} frames of two messages`)
+    const { command, headers, body } = frames[0] as ReadFrame
+    hold(command === 'MESSAGE' && body.equals(message.content.subarray(message.bodyStart)), 'a body is not its own')
+    hold(headers['message-id'] === 'e.0' && headers['destination'] === '/topic/a', 'it speaks for the server')
+    hold(headers['subscription'] === id, 'it is for another subscription')
+    hold(headers['ack'] === (acknowledges ? 'e.0' : undefined) && headers['gap'] === undefined, 'it asks for more')
+  }
+}
+
+function stockFrames(bytes: Buffer, version: Version): ReadFrame[] {
+  const frames: ReadFrame[] = []
+  const parser = new Parser(
+    raw => {
+      const { command, headers, binaryBody } = FrameImpl.fromRawFrame(raw, version !== '1.0')
+      frames.push({ command, headers, body: Buffer.from(binaryBody) })
+    },
+    () => undefined
+  )
+  parser.parseChunk(new Uint8Array(bytes).buffer)
+  return frames
+}
+
 function again({ position, coordinate, timestampMs, hidden, omitted, content, bodyStart }: Message): Buffer {
   hold(position && coordinate, 'an envelope has both')
-  const headers = content.toString('latin1', 0, bodyStart - 1)
-  const entry = { coordinate, timestampMs, hidden, headers: '', body: content.subarray(bodyStart) }
-  // As bytes: headers that are forged need not be UTF-8.
-  const head = encodeEntry({ ...entry, body: Buffer.alloc(0) }, omitted)
-    .toString()
-    .replace(/0\n\n$/, `${headers.length}\n`)
-  return Buffer.concat([Buffer.from(envelopeHead(position) + head), content])
+  const headers = content.toString('utf8', 0, bodyStart - 1)
+  const body = content.subarray(bodyStart)
+  return Buffer.concat([
+    Buffer.from(envelopeHead(position)),
+    encodeEntry({ coordinate, timestampMs, hidden, headers, body }, omitted)
+  ])
 }
 
 function same(a: Message, b: Message): void {
@@ -44,8 +79,9 @@ function same(a: Message, b: Message): void {
 
 export const envelope: Target = {
   name: 'envelope',
-  about: 'forged envelopes, and those that were taken written again',
+  about:
+    'forged envelopes and header lines, read by a stock client as one MESSAGE each; those that were taken written again',
   short: 4000,
   long: 1_500_000,
-  open: async () => strikeWithBytes({ corpus: ENVELOPES, words: ENVELOPE_WORDS, check })
+  open: async () => strikeWithBytes({ corpus: ENVELOPES, words: ENVELOPE_WORDS, make: forge, check })
 }

@@ -17,6 +17,8 @@ const NAMES = [
   'subscription',
   'message-id',
   'content-length',
+  '\ufeffcontent-length',
+  '\rcontent-length',
   'Content-Type',
   'ack',
   'a:b',

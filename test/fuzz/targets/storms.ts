@@ -9,7 +9,6 @@ import type { Struck, Target } from '../target.ts'
 // Good frames, far too many of them: each a storm on one connection, several at a time.
 
 const AT_ONCE = 8
-/** One of them may be waited for, in case Redis is only being filled again. */
 const RESUMES = ['0.0', '0.0.x', 'n1.1.x']
 const WINDOWS = 200
 const MESSAGES = 50
@@ -29,12 +28,17 @@ type Storm = (random: Random) => string[]
 const STORMS: Record<string, Storm> = {
   /** To rooms of hostile names, now and then of none; half a thousand, of which fewer stay than there may be. */
   subscribes: random => {
-    const ids = random(40) === 0 ? MESSAGE_IDS.map(String) : RESUMES
+    // No more than one: it may be waited for, in case Redis is only being filled again, and a session's frames wait for each other.
+    const wild = random(40) === 0 ? random(500) : -1
     return times(500, i => {
       const name = pick(random, HOSTILE_NAMES).slice(0, 50)
       const room = random(400) === 0 ? escaped(name) : percent(name)
       const to = pick(random, [`/topic/${room}`, `/sub/chat/room/${room}`, `/topic/storm-${i}`])
-      const more = pick(random, [[], ['history:50'], [`last-message-id:${pick(random, ids)}`]])
+      const more = pick(random, [
+        [],
+        ['history:50'],
+        [`last-message-id:${i === wild ? pick(random, MESSAGE_IDS) : pick(random, RESUMES)}`]
+      ])
       const begin = frame('SUBSCRIBE', [`id:${i}`, `destination:${to}`, ...more])
       return i < 150 ? begin : begin + frame('UNSUBSCRIBE', [`id:${i}`])
     })
