@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { createAppender, keysOf } from './append.ts'
 import { addressOf, connect, type RedisOptions, reasonOf } from './client.ts'
+import { foreignShared, HOLDS_ELSE } from './foreign.ts'
 import { putRevoked, readRevoked } from './revocations.ts'
 
 // What Redis must be before anything is trusted to it: 7 or later, the primary, never evicting, and open to every command
@@ -40,6 +41,7 @@ export async function faultsOfLog(client: Redis, prefix: string): Promise<string
     // It has lapsed, and with it the key is gone.
     await readRevoked(client, scratch, 2)
   })
+  for (const key of await foreignShared(client, prefix)) faults.push(`${key}: ${HOLDS_ELSE}`)
   return faults
 }
 

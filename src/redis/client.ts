@@ -77,8 +77,11 @@ export function reasonOf(error: unknown): string {
   return previousErrors?.[0]?.message || message || code || String(error)
 }
 
+/** To one command of a pipeline or transaction. */
+export type Answer = [error: Error | null, reply: unknown]
+
 /** The replies of a pipeline or transaction. @throws the first error among them. */
-export async function replies<T>(executed: Promise<[Error | null, unknown][] | null>): Promise<T> {
+export async function replies<T>(executed: Promise<Answer[] | null>): Promise<T> {
   const results = await executed
   if (!results) throw new BatonError('REDIS_UNAVAILABLE', 'the transaction was discarded')
   return results.map(([error, reply]) => {

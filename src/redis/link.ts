@@ -29,8 +29,15 @@ export interface LinkDeps {
 
 const RETRY_MS = 50
 const RETRY_CAP_MS = 1000
+/** Where a command is refused that was taken before, Redis is checked again, this often at the most. */
+const DOUBT_MS = 1000
 /** What no waiting mends. */
 const UNFIT = /^(WRONGPASS|NOAUTH|NOPERM)/
+
+/** Whether Redis refused a command, or a script, for what a key holds. */
+export function holdsElse(reason: string): boolean {
+  return /^(WRONGTYPE|ERR) /.test(reason)
+}
 
 export function createLink(options: RedisOptions, deps: LinkDeps): Link {
   const logger = deps.logger.child({ redis: addressOf(options), link: deps.name })
@@ -40,6 +47,7 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
   /** What was said since the link was last up: each trouble once. */
   const told = new Set<string>()
   let attempts = 0
+  let doubtedMs = Number.NEGATIVE_INFINITY
   /** Counts connections: an answer about one that is gone is no answer. */
   let connection = 0
   let up = false
@@ -63,17 +71,24 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
   }
 
   async function admit(): Promise<void> {
-    const mine = ++connection
+    const mine = up ? connection : ++connection
     try {
       const faults = await deps.faults(client)
       if (mine !== connection || closed) return
-      if (faults.length === 0) return rise()
+      if (faults.length === 0) return up ? undefined : rise()
       refuse(faults)
     } catch (error) {
       if (mine !== connection || closed) return
       away(reasonOf(error))
     }
     client.disconnect(true)
+  }
+
+  function doubt(): void {
+    const nowMs = performance.now()
+    if (nowMs - doubtedMs < DOUBT_MS) return
+    doubtedMs = nowMs
+    void admit()
   }
 
   function rise(): void {
@@ -142,7 +157,7 @@ export function createLink(options: RedisOptions, deps: LinkDeps): Link {
         if (reason === 'Command timed out' && mine === connection) {
           away(`no answer within ${options.readTimeoutMs} ms`)
           client.disconnect(true)
-        }
+        } else if (holdsElse(reason) && mine === connection) doubt()
       }
       throw new BatonError('REDIS_UNAVAILABLE', reason)
     },

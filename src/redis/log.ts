@@ -5,8 +5,9 @@ import type { ChannelLog, Claims, Head } from '../ports.ts'
 import { createAppender, keysOf } from './append.ts'
 import { faultsOfLog } from './check.ts'
 import { createRedisClaims } from './claims.ts'
-import { type RedisOptions, replies } from './client.ts'
-import { createLink } from './link.ts'
+import { type Answer, type RedisOptions, replies } from './client.ts'
+import { createAskOf } from './foreign.ts'
+import { createLink, holdsElse } from './link.ts'
 import { createRedisRevocations } from './revocations.ts'
 
 const FLOOR = 'floor:'
@@ -24,6 +25,7 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
   const keys = keysOf(options.prefix)
   const append = createAppender(options.prefix)
   const link = createLink(options, { ...deps, name: 'log', faults: client => faultsOfLog(client, options.prefix) })
+  const askOf = createAskOf(options.prefix, link, deps)
 
   return {
     get ready() {
@@ -34,7 +36,10 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
     start: link.start,
     close: link.close,
 
-    append: chunk => link.ask(client => append(client, chunk)),
+    append(chunk) {
+      const channels = chunk.appends.map(({ channel }) => channel)
+      return askOf(channels, client => append(client, chunk))
+    },
 
     async restart(source, start, end = start - 1) {
       const fields = [source, start - 1, FLOOR + source, start, CEILING + source, end]
@@ -55,7 +60,7 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
     },
 
     async read(channel, last) {
-      const [fences, meta, envelopes] = await link.ask(client => {
+      const [fences, meta, envelopes] = await askOf([channel], client => {
         const multi = client.multi().hgetall(keys.fence).hgetall(keys.meta(channel))
         if (last !== 0) multi.lrangeBuffer(keys.log(channel), last === undefined ? 0 : -last, -1)
         return replies<[Fields, Fields, Buffer[]?]>(multi.exec())
@@ -70,14 +75,20 @@ export function createRedisLog(options: RedisOptions, deps: { logger: Logger }):
     },
 
     async heads(channels) {
-      const [fences, ...all] = await link.ask(client => {
+      const [fences, ...all] = await askOf(channels, client => {
         const pipeline = client.pipeline().hgetall(keys.fence)
         for (const channel of channels) pipeline.hmget(keys.meta(channel), 'e', 's', 'c')
-        return replies<[Fields, ...[Field, Field, Field][]]>(pipeline.exec())
+        return replies<[Fields, ...[Field, Field, Field][]]>(pipeline.exec().then(others))
       })
       return { heads: all.map(([e, s, c]) => headOf(e, s, c)), ...coverageOf(fences) }
     }
   }
+}
+
+/** A position that cannot be read is none: its channel alone waits until it can, not all that are compared with it. */
+function others(answers: Answer[] | null): Answer[] | null {
+  const isAway = ([error]: Answer, i: number) => i > 0 && error !== null && holdsElse(error.message)
+  return answers?.map((answer, i) => (isAway(answer, i) ? [null, []] : answer)) ?? null
 }
 
 type Field = string | null | undefined
