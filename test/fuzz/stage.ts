@@ -17,18 +17,20 @@ const ANSWERED_MS = 10_000
 /** What the replica may keep of a target, once all is quiet. */
 const GROWTH_MIB = 200
 const SETTLE_MS = 20_000
+const HEADERS_TIMEOUT_MS = 5000
 /** One partition for the control client and all who are hostile: who holds it up holds up everyone. */
 const ONE = { partitions: 1, replicationFactor: 1 }
 
 /**
- * @param always every round of the control client must be in time; else the first after the harm of each target: where others have
+ * @param isLong every round of the control client must be in time; else the first after the harm of each target: where others have
  * the processors, a late round says nothing of Baton.
  */
-export async function openStage(always: boolean): Promise<Stage & AsyncDisposable> {
+export async function openStage(isLong: boolean): Promise<Stage & AsyncDisposable> {
   let opened: ReturnType<typeof open> | undefined
   return {
+    isLong,
     async replica() {
-      opened ??= open(always)
+      opened ??= open(isLong)
       return (await opened).replica
     },
     async [Symbol.asyncDispose]() {
@@ -37,7 +39,7 @@ export async function openStage(always: boolean): Promise<Stage & AsyncDisposabl
   }
 }
 
-async function open(always: boolean): Promise<{ replica: Replica; close(): Promise<void> }> {
+async function open(isLong: boolean): Promise<{ replica: Replica; close(): Promise<void> }> {
   const [{ url: redisUrl }, { brokers }] = await Promise.all([sharedRedis(), sharedKafka()])
   const [topic, prefix] = [unique('fuzz'), `${unique('fuzz')}:`]
   const severe: string[] = []
@@ -59,13 +61,16 @@ async function open(always: boolean): Promise<{ replica: Replica; close(): Promi
     // One round may be under way.
     await control.answered(control.rounds() + 2)
     const { lastMs, worstMs } = control.told()
-    const ms = always ? worstMs : lastMs
+    const ms = isLong ? worstMs : lastMs
     hold(ms <= ANSWER_MS, `the control client waited ${ms} ms for its own message`)
     hold(severe.length === 0, `logged: ${severe.splice(0).join('\n').slice(0, 2000)}`)
   }
 
   return {
-    replica: { url: baton.url, wsUrl: baton.wsUrl, pid: baton.pid, redisUrl, brokers, prefix, topic, settled },
+    replica: {
+      ...{ url: baton.url, wsUrl: baton.wsUrl, pid: baton.pid, redisUrl, brokers, prefix, topic, settled },
+      headersTimeoutMs: HEADERS_TIMEOUT_MS
+    },
     async close() {
       await control.stop()
       await baton.stop()
@@ -77,6 +82,7 @@ async function open(always: boolean): Promise<{ replica: Replica; close(): Promi
 function configOf({ brokers, redisUrl, topic, prefix }: Pick<Replica, 'brokers' | 'redisUrl' | 'topic' | 'prefix'>) {
   const name = { name: topic, ...ONE }
   return {
+    http: { headersTimeoutMs: HEADERS_TIMEOUT_MS },
     stomp: { connectTimeoutMs: 1500, maxSubscriptions: 200, maxBodyBytes: 65_536, transactionBytes: 262_144 },
     lifecycle: { drainTimeoutMs: 0 },
     kafka: { brokers, groupId: unique('fuzz'), deadLetter: { topic: unique('fuzz-dead'), ...ONE } },

@@ -29,6 +29,8 @@ export interface Attack extends Partial<AsyncDisposable> {
 
 /** What targets over sockets strike at. */
 export interface Stage {
+  /** Of `npm run fuzz`: what takes long or much is done. */
+  isLong: boolean
   /** A replica on real Kafka and Redis, that a control client watches. Made when the first target asks. */
   replica(): Promise<Replica>
 }
@@ -37,6 +39,8 @@ export interface Replica {
   url: string
   wsUrl: string
   pid: number
+  /** `http.headersTimeoutMs` */
+  headersTimeoutMs: number
   redisUrl: string
   brokers: string[]
   /** Put before every key and channel. */

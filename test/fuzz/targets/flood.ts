@@ -4,10 +4,10 @@ import { pick } from '../mutate.ts'
 import { openSocket, upgrade } from '../sockets.ts'
 import { hold, type Struck, type Target } from '../target.ts'
 
-// Hundreds of sockets at once, at every stage of becoming a session; then they are gone without a word, and so is all they held.
+// Hundreds or thousands of sockets at once, at every stage of becoming a session; then they are gone without a word, and so is all they held.
 
-const SOCKETS = 500
-const ROUND = 50
+const SOCKETS = { short: 500, long: 3000 }
+const ROUND = 250
 const message = (frame: string) => {
   const payload = Buffer.from(frame)
   return Buffer.concat([Buffer.of(0x81, 0x80 | payload.length, 0, 0, 0, 0), payload])
@@ -24,11 +24,12 @@ const STAGES = [
 
 export const flood: Target = {
   name: 'flood',
-  about: 'hundreds of connections at once, dropped without a word',
+  about: 'hundreds or thousands of connections at once, dropped without a word',
   short: 500,
   long: 30_000,
   async open(stage) {
     const replica = await stage.replica()
+    const count = SOCKETS[stage.isLong ? 'long' : 'short']
 
     async function gauge(name: string): Promise<number> {
       const text = await (await fetch(`${replica.url}/metrics`)).text()
@@ -41,7 +42,7 @@ export const flood: Target = {
       replica,
       async strike(random): Promise<Struck> {
         const sockets: Socket[] = []
-        while (sockets.length < SOCKETS) {
+        while (sockets.length < count) {
           const opened = await Promise.all(Array.from({ length: ROUND }, () => openSocket(replica.url)))
           for (const socket of opened) for (const part of pick(random, STAGES)) socket.write(part)
           sockets.push(...opened)
@@ -54,7 +55,7 @@ export const flood: Target = {
           deadlineMs: 15_000,
           what: 'the sessions to end'
         })
-        return { frames: SOCKETS, refusals: answered }
+        return { frames: count, refusals: answered }
       }
     }
   }
