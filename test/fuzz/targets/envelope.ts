@@ -68,7 +68,9 @@ function again({ position, coordinate, timestampMs, hidden, omitted, content, bo
   const body = content.subarray(bodyStart)
   return Buffer.concat([
     Buffer.from(envelopeHead(position)),
-    encodeEntry({ coordinate, timestampMs, hidden, headers, body }, omitted)
+    encodeEntry({ coordinate, timestampMs, hidden, headers, body }, omitted),
+    // Left out, it is not looked at.
+    ...(omitted ? [body] : [])
   ])
 }
 
