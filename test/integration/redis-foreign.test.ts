@@ -10,7 +10,7 @@ import { sharedKafka } from '../support/kafka.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { connectStompjs, type StompClient, type Subscription } from '../support/stomp-client.ts'
 import { waitFor } from '../support/wait.ts'
-import { optionsFor } from './redis-kit.ts'
+import { Ends, optionsFor } from './redis-kit.ts'
 
 // Another program, or a mistake, puts something else under a key of ours: the log names it, and all goes on once it is deleted.
 
@@ -116,6 +116,13 @@ describe('what Baton did not write under its keys', { concurrency: 1 }, () => {
     await admin.del(keys.meta(CHANNEL))
     await send()
     await allCame()
+  })
+
+  test('in the place of a claim names nobody', async () => {
+    await using ends = new Ends()
+    const { claims } = await ends.started(optionsFor(redis))
+    await admin.rpush(keys.claim('k'), 'x')
+    assert.equal(await claims.holder('k'), undefined)
   })
 
   test('in the place of the group is named at the next start', async () => {

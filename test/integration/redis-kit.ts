@@ -4,7 +4,7 @@ import pino from 'pino'
 import { BatonError, type ErrorCode } from '../../src/errors.ts'
 import type { ChannelFeed, ChannelLog } from '../../src/ports.ts'
 import type { RedisOptions } from '../../src/redis/client.ts'
-import { createRedisLog } from '../../src/redis/log.ts'
+import { createRedisLog, type RedisLog } from '../../src/redis/log.ts'
 import { createRedisFeed, type RedisFeedOptions } from '../../src/redis/subscriber.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait.ts'
@@ -27,11 +27,11 @@ export class Ends implements AsyncDisposable {
     return this.#stack.adopt(new Redis(server.url), client => client.disconnect())
   }
 
-  log(options: RedisOptions, logger = silent): ChannelLog {
+  log(options: RedisOptions, logger = silent): RedisLog {
     return this.#stack.adopt(createRedisLog(options, { logger }), log => log.close())
   }
 
-  async started(options: RedisOptions): Promise<ChannelLog> {
+  async started(options: RedisOptions): Promise<RedisLog> {
     const log = this.log(options)
     await log.start()
     return log
