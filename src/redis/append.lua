@@ -10,7 +10,7 @@
 -- Of 100 records over 100 channels that takes 30 % off.
 local source, token, bytes = ARGV[1], ARGV[5], ARGV[7]
 local expect, upTo, again = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local call, sub, format, integer = redis.call, string.sub, string.format, '%d'
+local call, sub, find, format, integer = redis.call, string.sub, string.find, string.format, '%d'
 local BUS, SPARE = 7, 8
 
 local fence = call('HGET', KEYS[1], source)
@@ -30,6 +30,9 @@ for k = 1, #sizes do
     local length = call('LLEN', KEYS[2 * k])
     local position = call('HMGET', KEYS[2 * k + 1], 'e', 's', 'x')
     epochs[k], seqs[k], ends[k] = position[1] or token, tonumber(position[2] or '0'), tonumber(position[3] or '0')
+    if find(epochs[k], '%W') or not seqs[k] or not ends[k] then
+      return redis.error_reply('ERR no position of Baton is in ' .. KEYS[2 * k + 1])
+    end
     orphans[k] = length > 0 and not position[1]
   end
 end

@@ -71,7 +71,8 @@ const SHARED: [what: string, key: string, spoil: (key: string) => Promise<unknow
 const OF_A_ROOM: typeof SHARED = [
   ['a string in the place of a log', keys.log(CHANNEL), set],
   ['a string in the place of a position', keys.meta(CHANNEL), set],
-  ['a number of a position that is none', keys.meta(CHANNEL), key => admin.hset(key, 's', 'x')]
+  ['a number of a position that is none', keys.meta(CHANNEL), key => admin.hset(key, 's', 'x')],
+  ['an epoch that is none', keys.meta(CHANNEL), key => admin.hset(key, 'e', 'x y')]
 ]
 
 describe('what Baton did not write under its keys', { concurrency: 1 }, () => {
