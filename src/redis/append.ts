@@ -41,8 +41,8 @@ export function createAppender(prefix: string): (client: Redis, chunk: Chunk) =>
       ttls: [] as number[],
       channels: [] as number[],
       offsets: [] as number[],
-      published: [] as number[],
-      logged: [] as number[]
+      /** Whether the log gets bytes of its own. */
+      logged: [] as boolean[]
     }
     const bytes: Buffer[] = []
     const index = new Map<string, number>()
@@ -58,13 +58,12 @@ export function createAppender(prefix: string): (client: Redis, chunk: Chunk) =>
       }
       numbers.channels.push(at)
       numbers.offsets.push(offset)
-      numbers.published.push(published.length)
-      numbers.logged.push(logged?.length ?? 0)
+      numbers.logged.push(logged !== undefined)
       bytes.push(published)
       if (logged) bytes.push(logged)
     }
     const { source, expect, upTo, again, token } = chunk
-    const args = [...names, source, expect, upTo, again, token, JSON.stringify(numbers), Buffer.concat(bytes), ...buses]
+    const args = [...names, source, expect, upTo, again, token, JSON.stringify(numbers), ...buses, ...bytes]
     const reply = await client.evalsha(sha, names.length, ...args).catch((error: Error) => {
       if (!error.message.startsWith('NOSCRIPT')) throw error
       return client.eval(script, names.length, ...args)
