@@ -8,7 +8,7 @@ import { frame, receipt, scripted } from './scripted.ts'
 test('it waits longer after each failure, up to a bound', async t => {
   t.mock.method(Math, 'random', () => 0.999)
   const delays: number[] = []
-  const client = new Client({ brokerURL: 'ws://127.0.0.1:1' })
+  const client = new Client({ brokerURL: 'ws://127.0.0.1:1', connectionTimeout: 1000 })
   const link = createResuming(client, {
     minDelayMs: 4,
     maxDelayMs: 50,
