@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { originOf } from '../config/origin.ts'
 import { BatonError } from '../errors.ts'
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -7,8 +8,9 @@ const PAGE = /^(https?):\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i
 
 /** Whether a page of `origin` is from the very host that its request is for; never where either is malformed. */
 export function isOwnOrigin(origin: string, host = ''): boolean {
-  const own = `${PAGE.exec(origin)?.[1]}://${host}`
-  return PAGE.test(own) && URL.canParse(own) && new URL(own).host === URL.parse(origin)?.host
+  const text = `${PAGE.exec(origin)?.[1]}://${host}`
+  const own = PAGE.test(text) ? originOf(text) : undefined
+  return own !== undefined && own === originOf(origin)
 }
 
 /**

@@ -109,24 +109,26 @@ test('both or neither: a replica killed again and again in the midst of POSTs', 
     await stop()
   }
 
-  let kills = 0
-  let committed: number[] = []
-  let given = new Set<number>()
-  let taken = new Set<number>()
-  while (kills < least || (given.union(taken).size === 0 && kills < MOST_ROUNDS)) {
-    await killAmidst()
-    if (++kills < least) continue
+  async function examine() {
     // It ends what the killed one left open.
     await (await startNamed(instanceId)).stop()
-    committed = await assertBothOrNeither()
-    const written = await Promise.all(TOPICS.map(kafka.consumeWritten))
-    ;[given = new Set(), taken = new Set()] = written.map(records =>
+    const committed = await assertBothOrNeither()
+    const [given, taken] = (await Promise.all(TOPICS.map(kafka.consumeWritten))).map(records =>
       new Set(numbersOf(records)).difference(new Set(committed))
-    )
+    ) as [Set<number>, Set<number>]
+    return { committed, aborted: given.union(taken).size, halves: given.symmetricDifference(taken).size }
   }
-  const aborted = given.union(taken).size
+
+  let kills = 0
+  for (; kills < least; kills++) await killAmidst()
+  let found = await examine()
+  for (; found.aborted === 0 && kills < MOST_ROUNDS; kills++) {
+    await killAmidst()
+    found = await examine()
+  }
+  const { committed, aborted, halves } = found
   t.diagnostic(
-    `${kills} kills · ${posted} POSTs, ${acknowledged.size} answered · ${committed.length} committed · ${aborted} left open and aborted, ${given.symmetricDifference(taken).size} of them written by half · 0 unequal`
+    `${kills} kills · ${posted} POSTs, ${acknowledged.size} answered · ${committed.length} committed · ${aborted} left open and aborted, ${halves} of them written by half · 0 unequal`
   )
   assert.ok(aborted > 0, 'no kill fell into a transaction')
   await waitFor(() => delivered.flat().length >= committed.length, { what: 'all messages' })

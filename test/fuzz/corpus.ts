@@ -121,14 +121,12 @@ export const ENVELOPE_WORDS = texts([
 
 /** Of an envelope: what clients may have; then what some reader takes for the server's own, and what is no line at all. */
 export const HEADER_LINES = texts([
-  ...[
-    'content-type:text/plain\n',
-    'x:\\c\\n\\\\\\r\n',
-    'x-이름:값\n',
-    'constructor:1\n',
-    'x-content-length:5\n',
-    'y:\n'
-  ]
+  'content-type:text/plain\n',
+  'x:\\c\\n\\\\\\r\n',
+  'x-이름:값\n',
+  'constructor:1\n',
+  'x-content-length:5\n',
+  'y:\n'
 ])
 export const EVIL_HEADER_LINES = texts([
   ...['', '01', ' 1', '1x', '1'].map(length => `content-length:${length}\n`),

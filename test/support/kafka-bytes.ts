@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { mendFetch } from '../../src/kafka/fetch.ts'
 
 // Bytes as Kafka answers a fetch of version 11, by kafkajs's own encoders.
 
@@ -33,6 +34,15 @@ export async function recordSet(compression: number): Promise<Buffer> {
     RecordBatch({ ...head, firstOffset: 10, records: bare })
   ])
   return Buffer.concat(batches.map(({ buffer }) => buffer))
+}
+
+/** How our consumers read an answer to a fetch. */
+export function fetchDecoder() {
+  mendFetch()
+  const { decode } = require(`${protocol}/requests/fetch/v11/response.js`) as {
+    decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: { offset: string }[] }[] }[] }>
+  }
+  return decode
 }
 
 /** An answer that holds this set. @param aborted transactions among it. */

@@ -1,17 +1,11 @@
-import { createRequire } from 'node:module'
 import { registerCodecs } from '../../../src/kafka/codecs.ts'
-import { mendFetch } from '../../../src/kafka/fetch.ts'
-import { fetched, recordSet } from '../../support/kafka-bytes.ts'
+import { fetchDecoder, fetched, recordSet } from '../../support/kafka-bytes.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { HOSTILE_NAMES } from '../corpus.ts'
 import { cpuMs } from '../memory.ts'
 import { hold, type Struck, type Target } from '../target.ts'
 
 // An answer to a fetch is read as its batches say, or it is an error: never fewer records than they count, never for long.
-
-interface Response {
-  decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: unknown[] }[] }[] }>
-}
 
 const MOST_MS = 1000
 const AT = { length: 8, magic: 16, attributes: 21, count: 57 }
@@ -31,8 +25,7 @@ function counted(set: Buffer): number | undefined {
 
 async function open() {
   registerCodecs()
-  mendFetch()
-  const { decode } = createRequire(import.meta.url)('kafkajs/src/protocol/requests/fetch/v11/response.js') as Response
+  const decode = fetchDecoder()
 
   async function check(set: Buffer): Promise<Struck> {
     const startedMs = cpuMs()

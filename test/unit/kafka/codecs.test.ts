@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import kafkajs from 'kafkajs'
 import { MAX_UNPACKED_BYTES, registerCodecs } from '../../../src/kafka/codecs.ts'
-import { mendFetch } from '../../../src/kafka/fetch.ts'
-import { type Encoder, fetched, RecordBatch, recordOf } from '../../support/kafka-bytes.ts'
+import { type Encoder, fetchDecoder, fetched, RecordBatch, recordOf } from '../../support/kafka-bytes.ts'
 
 registerCodecs()
 const { CompressionTypes } = kafkajs
@@ -66,10 +64,7 @@ test('LZ4 that hides its blocks behind an empty one, or in the frame of old, is 
 })
 
 test('a fetch says which batch is over the bound, and takes no more batches than unpack to about that', async () => {
-  mendFetch()
-  const { decode } = createRequire(import.meta.url)('kafkajs/src/protocol/requests/fetch/v11/response.js') as {
-    decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: { offset: string }[] }[] }[] }>
-  }
+  const decode = fetchDecoder()
   const record = (bytes: number, headers = 0) => {
     const h = Array.from({ length: headers }, () => Buffer.alloc(0))
     return recordOf({ offsetDelta: 0, timestampDelta: 0, key: null, value: Buffer.alloc(bytes), headers: { h } })
