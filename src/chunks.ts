@@ -1,4 +1,4 @@
-import type { Append, KafkaRecord } from './ports.ts'
+import type { Append, KafkaRecord, RecordBatch } from './ports.ts'
 
 // A batch is appended in chunks, one after the other (I2). While Redis takes one the next is routed, so a single hot partition
 // keeps both busy.
@@ -13,46 +13,51 @@ export interface ChunkSteps {
   isOver(): boolean
   /** What one record adds to which channels; undefined: the batch is over. */
   route(record: KafkaRecord): Append[] | Promise<Append[] | undefined>
-  /** @returns false when the batch is over. */
-  write(records: KafkaRecord[], appends: Append[]): Promise<boolean>
+  /**
+   * @param offsets of the records that the appends are of.
+   * @returns false when the batch is over.
+   */
+  write(offsets: number[], appends: Append[]): Promise<boolean>
 }
 
 /** Resolves when all is written or the batch is over; no write is under way any more. @throws what a step throws. */
-export async function takeInChunks(records: KafkaRecord[], steps: ChunkSteps): Promise<void> {
+export async function takeInChunks(records: RecordBatch['records'], steps: ChunkSteps): Promise<void> {
   let writing = Promise.resolve(true)
   try {
     for (let from = 0; from < records.length; ) {
       if (steps.isOver()) return
-      const { to, appends } = await routeChunk(records, from, steps)
+      const { offsets, appends } = await routeChunk(records, from, steps)
       if (!(await writing) || !appends) return
-      writing = steps.write(records.slice(from, to), appends)
+      writing = steps.write(offsets, appends)
       // Heard of where it is waited for.
       writing.catch(() => undefined)
-      from = to
+      from += offsets.length
     }
   } finally {
     await writing
   }
 }
 
-/** The chunk that begins at `from` ends before `to`. */
+/** The chunk that begins at `from`; without appends where the batch is over. */
 async function routeChunk(
-  records: KafkaRecord[],
+  records: RecordBatch['records'],
   from: number,
   { route }: ChunkSteps
-): Promise<{ to: number; appends?: Append[] }> {
+): Promise<{ offsets: number[]; appends?: Append[] }> {
+  const offsets: number[] = []
   const appends: Append[] = []
   const channels = new Set<string>()
-  const most = Math.min(records.length, from + CHUNK_RECORDS)
-  let to = from
-  while (to < most && channels.size < CHUNK_CHANNELS) {
-    const routed = route(records[to++] as KafkaRecord)
+  const most = Math.min(records.length - from, CHUNK_RECORDS)
+  while (offsets.length < most && channels.size < CHUNK_CHANNELS) {
+    const record = records.at(from + offsets.length) as KafkaRecord
+    const routed = route(record)
     const settled = Array.isArray(routed) ? routed : await routed
-    if (!settled) return { to }
+    if (!settled) return { offsets }
+    offsets.push(record.offset)
     for (const append of settled) {
       appends.push(append)
       channels.add(append.channel)
     }
   }
-  return { to, appends }
+  return { offsets, appends }
 }

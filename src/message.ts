@@ -133,10 +133,11 @@ export function encodeEntry(entry: Entry, omitBody = false): Buffer {
   const { coordinate, timestampMs, hidden, headers, body } = entry
   const flags = `${hidden ? 'h' : ''}${omitBody ? 'o' : ''}` || '-'
   const headersLength = Buffer.byteLength(headers)
-  const head = `${coordinate.source} ${coordinate.offset} ${timestampMs} ${flags} ${headersLength}\n${headers}\n`
-  const headLength = Buffer.byteLength(head)
+  const line = `${coordinate.source} ${coordinate.offset} ${timestampMs} ${flags} ${headersLength}\n`
+  const headLength = line.length + headersLength + 1
   const out = Buffer.allocUnsafe(headLength + (omitBody ? 0 : body.length))
-  out.write(head)
+  // The line is ASCII, and mostly all of it.
+  out.write(`${line}${headers}\n`, headersLength === headers.length ? 'latin1' : 'utf8')
   if (!omitBody) out.set(body, headLength)
   return out
 }

@@ -132,13 +132,13 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   }
 
   /** @returns as `append`. */
-  async function write(records: KafkaRecord[], appends: Append[], beat: Beat): Promise<boolean> {
+  async function write(offsets: number[], appends: Append[], beat: Beat): Promise<boolean> {
     // All its records (I4), but no control records after them: a refill is not shown those, so the fence would stay behind.
-    const upTo = (records.at(-1) as KafkaRecord).offset
-    const epochToken = (records[0] as KafkaRecord).offset <= again ? rewindToken : token('n')
+    const upTo = offsets.at(-1) as number
+    const epochToken = (offsets[0] as number) <= again ? rewindToken : token('n')
     const written = await append({ source, expect: acknowledged, upTo, again, token: epochToken, appends }, beat)
     if (!written) return false
-    metrics.records.inc({ topic }, records.length)
+    metrics.records.inc({ topic }, offsets.length)
     await beat.heartbeat()
     return true
   }
@@ -210,7 +210,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
   return {
     async batch({ records, highWatermark, lastOffset, after }, beat) {
       await probing
-      const first = records[0]?.offset ?? lastOffset
+      const first = records.at(0)?.offset ?? lastOffset
       // Truncated below the fence, or gone back and not by us: recreated, reset, or taken over (I8).
       if (after === 'anew') await beginAnew()
       else if (acknowledged >= highWatermark) await mint(first)
@@ -223,7 +223,7 @@ export async function createOwner(control: PartitionControl, context: OwnerConte
           const routed = context.route(source, control, record)
           return typeof routed === 'function' ? whenUp(routed, beat) : routed
         },
-        write: (chunk, appends) => write(chunk, appends, beat)
+        write: (offsets, appends) => write(offsets, appends, beat)
       })
     },
 

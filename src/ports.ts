@@ -18,7 +18,8 @@ export interface KafkaRecord {
 
 /** Some records of one partition, in offset order. Offsets may have holes (control records, compaction). */
 export interface RecordBatch {
-  records: KafkaRecord[]
+  /** Each may be made when it is asked for. An array will do. */
+  records: Pick<readonly KafkaRecord[], 'length' | 'at'>
   /** Offset of the first record the partition does not have yet. */
   highWatermark: number
   /** The last offset this batch covers: at or after its last record's. */

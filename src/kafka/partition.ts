@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
 import type { Logger } from 'pino'
-import { LATEST_MS } from '../message.ts'
 import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
 import type { KafkaControl } from './control.ts'
+import { FetchedMessage, timeOf } from './fetched.ts'
 
 // One partition for one generation of the group: gets its owner, hands it the batches in order, and drops what was fetched
 // before a seek. kafkajs may take the same batch for fresh when the leader moved meanwhile (another fetcher has then used up
@@ -132,7 +132,8 @@ export function createPartition(deps: PartitionDeps): Partition {
     }
     highWatermark = Number(batch.highWatermark)
     const lastOffset = Number(batch.lastOffset())
-    const records = batch.messages.map(toRecord)
+    const { messages } = batch
+    const records = { length: messages.length, at: (index: number) => toRecord(messages[index] as KafkaMessage) }
     // Only what the owner is told of counts as known: a stale batch has told it nothing.
     topicId = now?.id
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }
@@ -196,10 +197,11 @@ function fetchedOffset(batch: Batch): number {
   return Number((batch as Batch & { fetchedOffset: string }).fetchedOffset)
 }
 
-function toRecord({ offset, timestamp, key, value, headers }: KafkaMessage): KafkaRecord {
-  // Who produces may give any time; −1 is none.
-  const timestampMs = Math.min(Math.max(0, Number(timestamp)), LATEST_MS)
-  return { offset: Number(offset), timestampMs, key, value, headers: toHeaders(headers) }
+/** A record as kafkajs reads it, or as we do. */
+export function toRecord(message: KafkaMessage): KafkaRecord {
+  if (message instanceof FetchedMessage) return message.toRecord()
+  const { offset, timestamp, key, value, headers } = message
+  return { offset: Number(offset), timestampMs: timeOf(Number(timestamp)), key, value, headers: toHeaders(headers) }
 }
 
 /** kafkajs gathers the values of a repeated name under its first place. A header without a value reads as empty. */

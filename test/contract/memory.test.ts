@@ -6,6 +6,7 @@ import { createMemoryBroker } from '../../src/memory/broker.ts'
 import { createMemoryLog } from '../../src/memory/log.ts'
 import { createPartition } from '../../src/memory/partition.ts'
 import type { OutgoingRecord, PartitionOwner } from '../../src/ports.ts'
+import { allOf } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 import { append, chunk } from './log-kit.ts'
 
@@ -86,7 +87,7 @@ test('an owner that cannot be had and a batch that fails are tried again', async
       return {
         ...keepNothing(),
         async batch({ records }) {
-          offsets.push(...records.map(({ offset }) => offset))
+          offsets.push(...allOf(records).map(({ offset }) => offset))
           if (offsets.length === 1) throw new Error('once')
         }
       }

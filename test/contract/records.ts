@@ -12,6 +12,7 @@ import type {
   RecordSink,
   RecordSource
 } from '../../src/ports.ts'
+import { allOf } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 
 // What every RecordSource and RecordSink promises, held against real ones only.
@@ -40,7 +41,7 @@ class Keeper implements PartitionHandler {
     return {
       batch: async batch => {
         this.batches.push(batch)
-        for (const record of batch.records) this.taken.push({ ...record, partition })
+        for (const record of allOf(batch.records)) this.taken.push({ ...record, partition })
         next = batch.lastOffset + 1
       },
       probe: async () => undefined,

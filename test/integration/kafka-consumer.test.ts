@@ -9,6 +9,7 @@ import type { Beat, Commit, KafkaRecord, PartitionControl, RecordBatch, RecordSo
 import { unique } from '../support/ids.ts'
 import { startKafka } from '../support/kafka.ts'
 import { CONSUMER_OPTIONS, withKafka } from '../support/kafka-client.ts'
+import { allOf } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 
 const logger = pino({ level: process.env['BATON_TEST_LOG'] ?? 'silent' })
@@ -98,7 +99,7 @@ async function startSource(
 }
 
 function take(owned: Owned, batch: RecordBatch): void {
-  owned.records.push(...batch.records)
+  owned.records.push(...allOf(batch.records))
   owned.taken = batch.lastOffset
 }
 
@@ -179,7 +180,7 @@ test('what the owner says is committed on the timer with its metadata, and the n
 test('what was not committed comes again', async () => {
   const topic = await client.createTopic()
   const onBatch: Owned['onBatch'] = async (batch, _beat, owned) => {
-    owned.records.push(...batch.records)
+    owned.records.push(...allOf(batch.records))
     owned.taken = 2
   }
   await client.produce(topic, numbered(6))
@@ -210,7 +211,7 @@ test('close waits for the chunk in hand, tells it to stop, and commits what it t
   await client.produce(topic, numbered(20))
   const begun = Promise.withResolvers<void>()
   const onBatch: Owned['onBatch'] = async (batch, beat, owned) => {
-    for (const record of batch.records) {
+    for (const record of allOf(batch.records)) {
       if (beat.stale()) return
       owned.records.push(record)
       owned.taken = record.offset
@@ -458,7 +459,7 @@ test('records that the broker no longer has are passed over: the partition goes 
   await client.produce(topic, numbered(10))
   const first = await startSource([topic], {
     onBatch: async (batch, _beat, owned) => {
-      owned.records.push(...batch.records)
+      owned.records.push(...allOf(batch.records))
       owned.taken = 2
     }
   })

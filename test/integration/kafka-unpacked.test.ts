@@ -7,6 +7,7 @@ import { MAX_UNPACKED_BYTES } from '../../src/kafka/codecs.ts'
 import { createKafkaSource } from '../../src/kafka/consumer.ts'
 import { unique } from '../support/ids.ts'
 import { CONSUMER_OPTIONS, NO_TOPICS, withKafka } from '../support/kafka-client.ts'
+import { allOf } from '../support/records.ts'
 import { waitFor } from '../support/wait.ts'
 
 test('a batch of gzip that unpacks to too much is named and not taken, until its records are deleted', async () => {
@@ -34,7 +35,7 @@ test('a batch of gzip that unpacks to too much is named and not taken, until its
   await source.start({
     assigned: async () => ({
       async batch({ records, lastOffset }) {
-        taken.push(...records.map(({ value }) => String(value)))
+        taken.push(...allOf(records).map(({ value }) => String(value)))
         next = lastOffset + 1
       },
       probe: async () => undefined,

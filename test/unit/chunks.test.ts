@@ -21,7 +21,7 @@ function setUp(more: Partial<ChunkSteps> = {}) {
       return []
     },
     write([first]) {
-      events.push(`write ${first?.offset}`)
+      events.push(`write ${first}`)
       const write = Promise.withResolvers<boolean>()
       writes.push(write)
       return write.promise
