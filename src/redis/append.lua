@@ -31,7 +31,7 @@ for k = 1, #sizes do
     local length = call('LLEN', KEYS[2 * k])
     local position = call('HMGET', KEYS[2 * k + 1], 'e', 's', 'x')
     epochs[k], seqs[k], ends[k] = position[1] or token, tonumber(position[2] or '0'), tonumber(position[3] or '0')
-    if find(epochs[k], '%W') or not seqs[k] or not ends[k] then
+    if not find(epochs[k], '^%w+$') or #epochs[k] > 24 or not seqs[k] or not ends[k] then
       return redis.error_reply('ERR no position of Baton is in ' .. KEYS[2 * k + 1])
     end
     orphans[k] = length > 0 and not position[1]

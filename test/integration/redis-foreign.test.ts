@@ -72,7 +72,9 @@ const OF_A_ROOM: typeof SHARED = [
   ['a string in the place of a log', keys.log(CHANNEL), set],
   ['a string in the place of a position', keys.meta(CHANNEL), set],
   ['a number of a position that is none', keys.meta(CHANNEL), key => admin.hset(key, 's', 'x')],
-  ['an epoch that is none', keys.meta(CHANNEL), key => admin.hset(key, 'e', 'x y')]
+  ['an epoch that is none', keys.meta(CHANNEL), key => admin.hset(key, 'e', 'x y')],
+  ['an epoch that is empty', keys.meta(CHANNEL), key => admin.hset(key, 'e', '')],
+  ['an epoch that is too long', keys.meta(CHANNEL), key => admin.hset(key, 'e', 'x'.repeat(25))]
 ]
 
 describe('what Baton did not write under its keys', { concurrency: 1 }, () => {
