@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { KafkaMessage } from 'kafkajs'
 import { mendFetch } from '../../src/kafka/fetch.ts'
 
 // Bytes as Kafka answers a fetch of version 11, by kafkajs's own encoders.
@@ -40,7 +41,7 @@ export async function recordSet(compression: number): Promise<Buffer> {
 export function fetchDecoder() {
   mendFetch()
   const { decode } = require(`${protocol}/requests/fetch/v11/response.js`) as {
-    decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: { offset: string }[] }[] }[] }>
+    decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: KafkaMessage[] }[] }[] }>
   }
   return decode
 }

@@ -1,4 +1,5 @@
 import { registerCodecs } from '../../../src/kafka/codecs.ts'
+import { toRecord } from '../../../src/kafka/partition.ts'
 import { fetchDecoder, fetched, recordSet } from '../../support/kafka-bytes.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { HOSTILE_NAMES } from '../corpus.ts'
@@ -31,7 +32,10 @@ async function open() {
     const startedMs = cpuMs()
     const expected = counted(set)
     const read = await decode(fetched(set)).then(
-      ({ responses }) => responses.flatMap(({ partitions }) => partitions).flatMap(({ messages }) => messages).length,
+      ({ responses }) => {
+        const messages = responses.flatMap(({ partitions }) => partitions).flatMap(partition => partition.messages)
+        return messages.map(toRecord).length
+      },
       (error: unknown) => {
         hold(error instanceof Error && error.message !== '', 'an error says nothing')
         hold(!/Invalid array length|Maximum call stack|out of memory/i.test(error.message), error.message)
