@@ -133,7 +133,13 @@ export function createPartition(deps: PartitionDeps): Partition {
     highWatermark = Number(batch.highWatermark)
     const lastOffset = Number(batch.lastOffset())
     const { messages } = batch
-    const records = { length: messages.length, at: (index: number) => toRecord(messages[index] as KafkaMessage) }
+    const records = {
+      length: messages.length,
+      at(index: number) {
+        const message = messages.at(index)
+        return message && toRecord(message)
+      }
+    }
     // Only what the owner is told of counts as known: a stale batch has told it nothing.
     topicId = now?.id
     const beat: Beat = { heartbeat: () => payload.heartbeat(), stale }

@@ -108,7 +108,7 @@ export async function withKafka(config: Partial<KafkaConfig> = {}): Promise<Kafk
         autoCommit: false,
         eachMessage: async ({ message, partition }) => {
           if (missing === 0) return
-          consumed.push({ ...message, partition })
+          consumed.push(Object.assign(message, { partition }))
           if (counts(message) && --missing === 0) all.resolve()
         }
       })
