@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { type Codec, MAX_UNPACKED_BYTES, tooMuch } from './codecs.ts'
-import { type Batch, type Cursor, corrupt, FetchedMessage, skip, varint } from './fetched.ts'
+import { type Batch, type Cursor, corrupt, FetchedRecord, skip, varint } from './fetched.ts'
 
 // kafkajs 2.2.4 reads a record with two decoders and six BigInts. Here what Kafka 2.3 and later answer to a fetch (version 11) is
 // read with plain numbers, and of each record only where it lies: a tenth and a twentieth off the relay's CPU.
@@ -86,7 +86,7 @@ export function mendFetch(): void {
 
   async function decodeRecordSet(set: Buffer, answer: Room): Promise<object[]> {
     if (set.length > AT.magic && set[AT.magic] !== MAGIC) return MessageSetDecoder(new DecoderOf(set), set.length)
-    const messages: FetchedMessage[] = []
+    const messages: FetchedRecord[] = []
     let from = 0
     while (from + HEAD_BYTES <= set.length) {
       // What is left is fetched again.
@@ -111,7 +111,7 @@ export function mendFetch(): void {
 }
 
 /** Holds the records of a batch to its form. @returns what they may take of memory, about. */
-function decodeBatch(head: Buffer, bytes: Buffer, into: FetchedMessage[]): number {
+function decodeBatch(head: Buffer, bytes: Buffer, into: FetchedRecord[]): number {
   const attributes = head.readInt16BE(AT.attributes)
   const firstOffset = Number(head.readBigInt64BE())
   const isControl = (attributes & CONTROL) > 0
@@ -131,11 +131,11 @@ function decodeBatch(head: Buffer, bytes: Buffer, into: FetchedMessage[]): numbe
     if (end > bytes.length) throw corrupt('a record is longer than its batch')
     const from = cursor.at++
     varint(cursor)
-    into.push(new FetchedMessage(batch, from, firstOffset + varint(cursor), isControl))
+    into.push(new FetchedRecord(batch, from, firstOffset + varint(cursor), isControl))
     skip(cursor, 2)
-    const count = varint(cursor)
+    const count = Math.max(0, varint(cursor))
     if (count > end - cursor.at) throw corrupt('a record counts more headers than it can hold')
-    if (count > 0) take(cursor, count)
+    take(cursor, count)
     skip(cursor, 2 * count)
     if (cursor.at !== end) throw corrupt('a record is not as long as it says')
   }

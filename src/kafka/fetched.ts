@@ -25,7 +25,7 @@ const LONGEST = 2 ** 70
 const EMPTY = Buffer.alloc(0)
 
 /** Any consumer of kafkajs may take it for a message of its own; a spread finds nothing in it. */
-export class FetchedMessage implements Extract<KafkaMessage, { headers: IHeaders }> {
+export class FetchedRecord implements Extract<KafkaMessage, { headers: IHeaders }> {
   isControlRecord: boolean
   private readonly batch: Batch
   /** Where its attributes stand. */
@@ -90,8 +90,23 @@ export class FetchedMessage implements Extract<KafkaMessage, { headers: IHeaders
   }
 }
 
+/** A record as kafkajs reads it, or as we do. */
+export function toRecord(message: KafkaMessage): KafkaRecord {
+  if (message instanceof FetchedRecord) return message.toRecord()
+  const { offset, timestamp, key, value, headers } = message
+  return { offset: Number(offset), timestampMs: timeOf(Number(timestamp)), key, value, headers: toHeaders(headers) }
+}
+
+/** kafkajs gathers the values of a repeated name under its first place. A header without a value reads as empty. */
+function toHeaders(headers: IHeaders | undefined): KafkaRecord['headers'] {
+  if (!headers) return []
+  return Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value): [string, Buffer] => [name, Buffer.from(value ?? '')])
+  )
+}
+
 /** Who produces may give any time; −1 is none. */
-export function timeOf(timestamp: number): number {
+function timeOf(timestamp: number): number {
   return Math.min(Math.max(0, timestamp), LATEST_MS)
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Batch, EachBatchPayload, IHeaders, KafkaMessage } from 'kafkajs'
+import type { Batch, EachBatchPayload } from 'kafkajs'
 import type { Logger } from 'pino'
-import type { Beat, KafkaRecord, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
+import type { Beat, PartitionControl, PartitionHandler, PartitionOwner, RecordBatch } from '../ports.ts'
 import type { KafkaControl } from './control.ts'
-import { FetchedMessage, timeOf } from './fetched.ts'
+import { toRecord } from './fetched.ts'
 
 // One partition for one generation of the group: gets its owner, hands it the batches in order, and drops what was fetched
 // before a seek. kafkajs may take the same batch for fresh when the leader moved meanwhile (another fetcher has then used up
@@ -201,19 +201,4 @@ export function createPartition(deps: PartitionDeps): Partition {
 /** Not in kafkajs's types: the offset that the fetch asked for. */
 function fetchedOffset(batch: Batch): number {
   return Number((batch as Batch & { fetchedOffset: string }).fetchedOffset)
-}
-
-/** A record as kafkajs reads it, or as we do. */
-export function toRecord(message: KafkaMessage): KafkaRecord {
-  if (message instanceof FetchedMessage) return message.toRecord()
-  const { offset, timestamp, key, value, headers } = message
-  return { offset: Number(offset), timestampMs: timeOf(Number(timestamp)), key, value, headers: toHeaders(headers) }
-}
-
-/** kafkajs gathers the values of a repeated name under its first place. A header without a value reads as empty. */
-function toHeaders(headers: IHeaders | undefined): KafkaRecord['headers'] {
-  if (!headers) return []
-  return Object.entries(headers).flatMap(([name, values]) =>
-    [values].flat().map((value): [string, Buffer] => [name, Buffer.from(value ?? '')])
-  )
 }

@@ -1,5 +1,5 @@
 import { registerCodecs } from '../../../src/kafka/codecs.ts'
-import { toRecord } from '../../../src/kafka/partition.ts'
+import { toRecord } from '../../../src/kafka/fetched.ts'
 import { fetchDecoder, fetched, recordSet } from '../../support/kafka-bytes.ts'
 import { strikeWithBytes } from '../bytes.ts'
 import { HOSTILE_NAMES } from '../corpus.ts'

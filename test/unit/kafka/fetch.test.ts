@@ -4,14 +4,14 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { KafkaMessage } from 'kafkajs'
 import { mendFetch } from '../../../src/kafka/fetch.ts'
-import { toRecord } from '../../../src/kafka/partition.ts'
+import { toRecord } from '../../../src/kafka/fetched.ts'
 import { fetched as answer, type Encoder, RecordBatch, recordOf } from '../../support/kafka-bytes.ts'
 
 const require = createRequire(import.meta.url)
 
 type Message = KafkaMessage & { isControlRecord: boolean; batchContext: { producerId: string; inTransaction: boolean } }
 interface Response {
-  decode(bytes: Buffer): Promise<{ responses: { partitions: { messages: Message[] }[] }[] }>
+  decode(bytes: Buffer): Promise<{ responses: { topicName: string; partitions: { messages: Message[] }[] }[] }>
 }
 
 const protocol = 'kafkajs/src/protocol'
@@ -66,14 +66,13 @@ const fetched = (set: Buffer) => answer(set, [{ producerId: 42, firstOffset: 6 }
 /** All of it, in the shape that both have, and as records. */
 async function read(decode: Response['decode'], response: Buffer) {
   const { responses, ...rest } = await decode(response)
-  const partitions = responses.flatMap(({ partitions }) => partitions)
-  const shown = partitions.flatMap(({ messages }) => messages.map(messageOf))
-  const records = partitions.flatMap(({ messages }) => messages.map(message => toRecord(message)))
+  const both = (message: Message) => ({ shown: messageOf(message), record: toRecord(message) })
   return {
     ...rest,
-    partitions: partitions.map(({ messages, ...rest }) => ({ ...rest, length: messages.length })),
-    shown,
-    records
+    responses: responses.map(({ partitions, ...topic }) => ({
+      ...topic,
+      partitions: partitions.map(({ messages, ...partition }) => ({ ...partition, messages: messages.map(both) }))
+    }))
   }
 }
 
@@ -133,9 +132,9 @@ test('records of before Kafka 0.11 are left to kafkajs', async () => {
   const set = MessageSet({ messageVersion: 1, entries }).buffer
   const response = fetched(set)
   const decoded = await ours(response)
-  const [message] = decoded.responses[0]?.partitions[0]?.messages ?? []
-  assert.ok(message)
+  const messages = decoded.responses[0]?.partitions[0]?.messages
+  assert.equal(messages?.length, 1)
   const parts = { key: Buffer.from('k'), value: Buffer.from('v'), headers: [] }
-  assert.deepEqual(toRecord(message), { offset: 0, timestampMs: 5, ...parts })
+  assert.deepEqual(messages.map(toRecord), [{ offset: 0, timestampMs: 5, ...parts }])
   assert.deepEqual(decoded, await theirs(response))
 })
