@@ -143,7 +143,7 @@ export function createSession(
     peer = greeting.peer
     decoder.version = peer.version
     metrics.sessions.inc()
-    send('CONNECTED', headers)
+    transport.write(frameOf('CONNECTED', headers))
     pulse.begin(rhythm)
     logger.debug(
       { principal: peer.principal.name, version: peer.version, remoteAddress: upgrade.remoteAddress },
@@ -161,13 +161,13 @@ export function createSession(
     if (receiptId === undefined && !done) return
     settled = Promise.all([settled, done])
       .then(() => {
-        if (receiptId !== undefined) send('RECEIPT', [['receipt-id', receiptId], ...receipt])
+        if (receiptId !== undefined) transport.write(frameOf('RECEIPT', [['receipt-id', receiptId], ...receipt]))
       })
       .catch(error => fail(error, frame))
   }
 
-  function send(command: string, headers: [name: string, value: string][], body?: Buffer): void {
-    if (!ending.signal.aborted) transport.write(encodeFrame(peer?.version ?? '1.2', command, headers, body))
+  function frameOf(command: string, headers: [name: string, value: string][], body?: Buffer): Buffer {
+    return encodeFrame(peer?.version ?? '1.2', command, headers, body)
   }
 
   function refuse(code: ErrorCode, detail: string): void {
@@ -199,14 +199,15 @@ export function createSession(
       ...(retryAfterS !== undefined && { 'retry-after': `${retryAfterS}` }),
       ...extra
     }
-    send('ERROR', Object.entries(headers), Buffer.from(detail))
-    end(row.close, row.title)
+    end(row.close, row.title, frameOf('ERROR', Object.entries(headers), Buffer.from(detail)))
   }
 
   /** @param code absent: the socket is gone already. */
-  function end(code?: number, reason = ''): void {
+  function end(code?: number, reason = '', last?: Buffer): void {
     if (ending.signal.aborted) return
     ending.abort(new Error('the session has ended'))
+    // First of all: to unsubscribe flushes a room, and nothing may follow an ERROR, nor a write that was lost.
+    if (code !== undefined) transport.close(code, reason, last)
     pulse.stop()
     for (const subscription of [...context.subscriptions.values()]) subscription.unsubscribe()
     context.transactions.clear()
@@ -214,7 +215,6 @@ export function createSession(
       metrics.sessions.dec()
       deps.admission.leave(peer.principal)
     }
-    if (code !== undefined) transport.close(code, reason)
   }
 
   return {

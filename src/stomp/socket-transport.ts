@@ -35,6 +35,8 @@ abstract class SocketTransport {
   /** What the kernel takes at once has left the queue after a write; another stream may hand the very bytes on. */
   private readonly isKernels: boolean
   private overflow: (() => void) | undefined
+  /** What comes after a write that was lost must not seem to follow what came before it. */
+  private hasLost = false
   private queued: ((bytes: number) => void) | undefined
   private linger: NodeJS.Timeout | undefined
   private backlog: Backlog | undefined
@@ -51,7 +53,8 @@ abstract class SocketTransport {
   protected abstract readOn(): void
   protected abstract end(code: number, reason: string): void
   abstract cut(): void
-  abstract write(frame: Buffer): void
+  /** Wraps one STOMP frame for `framing`. */
+  protected abstract framed(frame: Buffer): Buffer
 
   start({ data, closed, overflow, queued }: TransportEvents): void {
     this.overflow = overflow
@@ -63,6 +66,10 @@ abstract class SocketTransport {
         closed()
       }
     })
+  }
+
+  write(frame: Buffer): void {
+    this.writeFramed(this.framed(frame))
   }
 
   writeFramed(bytes: Buffer, flushed?: () => void): boolean {
@@ -99,15 +106,15 @@ abstract class SocketTransport {
 
   /** @returns whether so many bytes may be written. */
   private takes(length: number): boolean {
-    const { overflow } = this
-    if (overflow && this.queuedBytes > this.sendQueueBytes) {
-      this.overflow = undefined
+    if (this.hasLost || !this.isOpen) return false
+    if (this.queuedBytes > this.sendQueueBytes) {
+      this.hasLost = true
       this.backlog?.forget()
-      overflow()
+      this.overflow?.()
       return false
     }
-    if (this.isOpen) this.writtenBytes += length
-    return this.isOpen
+    this.writtenBytes += length
+    return true
   }
 
   /** An idle connection has none. */
@@ -126,10 +133,11 @@ abstract class SocketTransport {
     this.readOn()
   }
 
-  close(code: number, reason: string): void {
+  close(code: number, reason: string, last?: Buffer): void {
     // Else the client's own close frame would never be read.
     this.resume()
     this.backlog?.release()
+    if (last && this.isOpen) this.socket.write(this.framed(last))
     this.end(code, reason)
     this.linger ??= setTimeout(() => this.cut(), LINGER_MS)
   }
@@ -155,10 +163,10 @@ class WebSocketTransport extends SocketTransport implements Transport {
     this.ws.on('error', ignored)
   }
 
-  write(frame: Buffer): void {
+  protected framed(frame: Buffer): Buffer {
     const bytes = Buffer.allocUnsafe(messageHeaderLength(frame.length) + frame.length)
     frame.copy(bytes, writeMessageHeader(bytes, 0, opcodeOf(frame), frame.length))
-    this.writeFramed(bytes)
+    return bytes
   }
 
   protected stopReading(): void {
@@ -192,8 +200,8 @@ class DuplexTransport extends SocketTransport implements Transport {
     this.socket.on('error', ignored)
   }
 
-  write(frame: Buffer): void {
-    this.writeFramed(frame)
+  protected framed(frame: Buffer): Buffer {
+    return frame
   }
 
   protected stopReading(): void {

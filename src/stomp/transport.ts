@@ -7,7 +7,7 @@ export interface TransportEvents {
   data(bytes: Buffer): void
   /** The socket is gone; nothing more comes. */
   closed(): void
-  /** More was written while the send queue was over its bound: that write is lost, and what `writeLater` held. Told once. */
+  /** More was written while the send queue was over its bound: that write is lost, what `writeLater` held, and all but `close` writes from now on. Told once. */
   overflow(): void
   /** So many bytes were written and wait for the client to read. The socket may be cut from within. */
   queued(bytes: number): void
@@ -38,8 +38,8 @@ export interface Transport {
   readonly paused: boolean
   pause(): void
   resume(): void
-  /** Sends what is queued, says goodbye and ends; a client that does not answer is cut off after 5 s. */
-  close(code: number, reason: string): void
+  /** Sends what is queued, then this STOMP frame, and ends; nothing written later is sent. A client that does not answer is cut off after 5 s. */
+  close(code: number, reason: string, last?: Buffer): void
   /** Ends at once; what is queued is lost. */
   cut(): void
 }

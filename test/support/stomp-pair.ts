@@ -41,9 +41,11 @@ export function stompPair(options: TransportOptions = { sendQueueBytes: 1e6 }): 
   const { promise: closed, resolve: setClosed } = Promise.withResolvers<{ code: number; reason: string }>()
   const transport: Transport = Object.create(inner, {
     close: {
-      value(code: number, reason: string) {
+      value(this: Transport, ...how: Parameters<Transport['close']>) {
+        const [code, reason] = how
         setClosed({ code, reason })
-        inner.close(code, reason)
+        // What was written is known to this one.
+        inner.close.apply(this, how)
       }
     }
   })

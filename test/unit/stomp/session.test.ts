@@ -107,6 +107,35 @@ describe('a session', () => {
     assert.equal(frame.headers['code'], 'SLOW_CONSUMER')
   })
 
+  test('once its send queue is full, it gets nothing that came after what was lost', async () => {
+    const { open, publish, audienceOf } = serve()
+    const client = open({}, { sendQueueBytes: 100_000 })
+    client.send(`CONNECT\naccept-version:1.2\n\n^@${BIND}SUBSCRIBE\nid:1\ndestination:/sub/2\nreceipt:t\n\n^@`)
+    for (const command of ['CONNECTED', 'RECEIPT', 'RECEIPT']) await client.expect(command)
+    client.duplex.pause()
+    let published = 0
+    await waitFor(
+      () => {
+        // It overflows at the first, while the other waits for its flush.
+        publish('/sub/1', delivery(`${++published}`, 'small'))
+        publish('/sub/2', delivery(`${published}`, Buffer.alloc(20_000)))
+        return audienceOf('/sub/1').size === 0
+      },
+      { what: 'the session to be closed' }
+    )
+    assert.equal((await client.closed()).code, 1013)
+    client.duplex.resume()
+    const last = { 0: 0, 1: 0 }
+    let frame = await client.next()
+    for (; frame.command === 'MESSAGE'; frame = await client.next()) {
+      const { subscription, 'message-id': id } = frame.headers
+      assert.equal(Number(id), ++last[subscription as unknown as 0 | 1])
+    }
+    assert.equal(frame.headers['code'], 'SLOW_CONSUMER')
+    assert.ok(last[0] < published)
+    await assert.rejects(client.next(), /the server closed/, 'ERROR is the last frame')
+  })
+
   test('a client that does not read is closed once its send queue is old', async t => {
     t.mock.timers.enable({ apis: ['setInterval', 'Date'] })
     const { connect, publish, metrics } = serve({ sendQueueAgeMs: 1000 })
