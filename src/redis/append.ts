@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
-import type { Appended, Chunk } from '../ports.ts'
+import type { Append, Appended, Chunk } from '../ports.ts'
 
 /** How long a channel keeps its position after its last message; at least as long as its log. */
 const META_TTL_MS = 7 * 24 * 3600 * 1000
+
+const SCRIPT = readFileSync(new URL('append.lua', import.meta.url), 'utf8')
+const SHA = createHash('sha1').update(SCRIPT).digest('hex')
 
 /** The names in Redis of one tenant. Other programs may publish plain text to `bus(channel)`. */
 export function keysOf(prefix: string) {
@@ -28,45 +31,63 @@ export function keysOf(prefix: string) {
 /** Runs `append.lua` on the keys of one tenant. */
 export function createAppender(prefix: string): (client: Redis, chunk: Chunk) => Promise<Appended> {
   const keys = keysOf(prefix)
-  const script = readFileSync(new URL('append.lua', import.meta.url), 'utf8')
-  const sha = createHash('sha1').update(script).digest('hex')
 
   return async (client, chunk) => {
+    const channels = new Map<string, Append[]>()
+    for (const append of chunk.appends) {
+      const appends = channels.get(append.channel)
+      if (appends) appends.push(append)
+      else channels.set(append.channel, [append])
+    }
     const names = [keys.fence]
     const buses: string[] = []
-    /** Of each channel, then of each append. */
+    const bytes: Buffer[] = []
+    const offsets: number[] = []
+    const own: boolean[] = []
     const numbers = {
       metaTtl: META_TTL_MS,
+      /** No offset is lower. */
+      first: chunk.appends[0]?.offset ?? 0,
+      /** Of each channel; `lasts` are the offsets of its last append. */
       sizes: [] as number[],
       ttls: [] as number[],
-      channels: [] as number[],
-      offsets: [] as number[],
-      /** Whether the log gets bytes of its own. */
-      logged: [] as boolean[]
+      counts: [] as number[],
+      lasts: [] as string[],
+      /** Of each append, whether the log gets bytes of its own. Absent: of none. */
+      logged: undefined as boolean[] | undefined
     }
-    const bytes: Buffer[] = []
-    const index = new Map<string, number>()
-    for (const { channel, offset, published, logged, logSize, logTtlMs } of chunk.appends) {
-      let at = index.get(channel)
-      if (at === undefined) {
-        at = index.size + 1
-        index.set(channel, at)
-        names.push(keys.log(channel), keys.meta(channel))
-        buses.push(keys.bus(channel))
-        numbers.sizes.push(logSize)
-        numbers.ttls.push(logTtlMs)
+    for (const [channel, appends] of channels) {
+      for (const { offset, published, logged } of appends) {
+        offsets.push(offset)
+        own.push(logged !== undefined)
+        bytes.push(published)
+        if (logged) bytes.push(logged)
       }
-      numbers.channels.push(at)
-      numbers.offsets.push(offset)
-      numbers.logged.push(logged !== undefined)
-      bytes.push(published)
-      if (logged) bytes.push(logged)
+      const { logSize, logTtlMs, offset } = appends.at(-1) as Append
+      names.push(keys.log(channel), keys.meta(channel))
+      buses.push(keys.bus(channel))
+      numbers.sizes.push(logSize)
+      numbers.ttls.push(logTtlMs)
+      numbers.counts.push(appends.length)
+      numbers.lasts.push(`${offset}`)
     }
+    if (own.includes(true)) numbers.logged = own
     const { source, expect, upTo, again, token } = chunk
-    const args = [...names, source, expect, upTo, again, token, JSON.stringify(numbers), ...buses, ...bytes]
-    const reply = await client.evalsha(sha, names.length, ...args).catch((error: Error) => {
+    const args = [
+      ...names,
+      source,
+      expect,
+      upTo,
+      again,
+      token,
+      JSON.stringify(numbers),
+      JSON.stringify(offsets),
+      ...buses,
+      ...bytes
+    ]
+    const reply = await client.evalsha(SHA, names.length, ...args).catch((error: Error) => {
       if (!error.message.startsWith('NOSCRIPT')) throw error
-      return client.eval(script, names.length, ...args)
+      return client.eval(SCRIPT, names.length, ...args)
     })
     const [written, fence, skipped] = reply as [number, string | null, number]
     if (written === 1) return { behind: false, fence: Number(fence), skipped }

@@ -240,7 +240,10 @@ export function channelLogContract(name: string, make: () => Promise<LogHarness>
     const only = { ...append('only', 1, 'x', { logSize: 0 }), published: bytes }
     await log.append(chunk([append('a', 0), only, append('a', 2)]))
     await received(3)
-    assert.deepEqual(payloads[1], { channel: 'only', payload: bytes })
+    assert.deepEqual(
+      payloads.filter(({ channel }) => channel === 'only'),
+      [{ channel: 'only', payload: bytes }]
+    )
     const { head, entries, fences } = await log.read('only')
     assert.deepEqual([head, entries, fences], [{}, [], new Map([[SOURCE, 2]])])
     assert.deepEqual(seqs((await log.read('a')).entries), [1, 2])

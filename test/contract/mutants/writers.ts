@@ -16,8 +16,8 @@ export const WRITERS: Mutant[] = [
     invariant: 'I2',
     breaks: 'A record that was consumed again is appended again.',
     file: 'src/redis/append.lua',
-    find: 'if offset <= last or (size',
-    replace: 'if (size',
+    find: 'if offset and (offset <= last or (size == 0 and offset <= again))',
+    replace: 'if offset and size == 0 and offset <= again',
     server: 'Redis'
   },
   {
@@ -90,7 +90,7 @@ export const WRITERS: Mutant[] = [
     breaks: 'The script moves the fence only to what it wrote.',
     file: 'src/redis/append.lua',
     find: 'if not fence or upTo > last then',
-    replace: 'if not fence or skipped < #of then',
+    replace: 'if not fence or skipped < i then',
     server: 'Redis'
   },
   {
@@ -116,7 +116,7 @@ export const WRITERS: Mutant[] = [
     invariant: 'I5',
     breaks: 'A channel keeps its epoch when a lost record is written again.',
     file: 'src/redis/append.lua',
-    find: 'if offset <= again then epochs[k], ends[k] = token, 0 end',
+    find: 'if offset and offset <= again then epoch, ends[k] = token, 0 end',
     replace: '',
     server: 'Redis'
   },
