@@ -95,8 +95,8 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
       return
     }
     const message = decodeMessage(payload)
-    const { position } = message
-    if (!position) {
+    const { position, coordinate } = message
+    if (!position || !coordinate) {
       deliver(message, `${known.idAt(head)}.p${++plainCount}`)
       return
     }
@@ -106,7 +106,7 @@ export function createChannel<Member>(place: Place, audience: Audience<Member>, 
     if (sameEpoch && position.seq === seq + 1) {
       // Known already, yet in its place: the chain is whole, so a refill passes by without a read for each message.
       if (isFresh) accept(message)
-      head = { position, ...(message.coordinate && { coordinate: message.coordinate }) }
+      head = { position, coordinate }
     } else if (!sameEpoch || position.seq > seq || isFresh) {
       heal(message, sameEpoch && position.seq > seq ? position.seq - seq : undefined)
     }

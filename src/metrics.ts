@@ -38,7 +38,7 @@ export function createMetrics() {
     resumes: counter('resumes_total', 'Subscriptions that asked to resume.', ['resumed']),
     latency: new Histogram({
       name: 'baton_delivery_latency_seconds',
-      help: 'From the Kafka timestamp of a record to its MESSAGE frames being handed to sockets: the oldest of those that share a write.',
+      help: 'From the Kafka timestamp of a record to its MESSAGE frames being handed to sockets: the oldest of those that leave at once.',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60],
       registers
     })

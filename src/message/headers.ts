@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer'
 // Header lines of an envelope go into MESSAGE frames as they are. Whoever may publish on the bus could end a frame with them and
 // begin another, or speak for the server: so they are looked at once, when the envelope is read. By hand: 0.2 µs for a message.
 
-const [LF, COLON, BACKSLASH] = [10, 58, 92]
+const [LF, COLON, BACKSLASH, ZERO] = [10, 58, 92, 48]
 const TEXT = 0
 const NOT_ASCII = 1
 const OTHER = 2
@@ -32,27 +32,27 @@ export function plainName(name: string): string {
  */
 export function areHeaders(content: Buffer, end: number, omitted: boolean): boolean {
   const bodyBytes = content.length - end - 1
-  let seen = TEXT
+  let isAscii = true
   let hasLength = false
   for (let from = 0; from < end; ) {
     let colon = -1
     let at = from
     for (let byte = content[at] as number; byte !== LF; byte = content[++at] as number) {
-      const kind = KINDS[byte] as number
-      if (kind !== OTHER) seen |= kind
+      const kind = KINDS[byte]
+      if (kind === TEXT) continue
+      if (kind === NOT_ASCII) isAscii = false
       else if (byte === COLON && colon < 0) colon = at
       else if (byte !== BACKSLASH || ESCAPED[content[++at] as number] === 0) return false
     }
     if (colon <= from) return false
-    if (isOwn(content, from, colon)) {
-      if (hasLength || !isText(content, from, colon, LENGTH)) return false
-      if (!omitted && !isText(content, colon + 1, at, String(bodyBytes))) return false
+    if (isText(content, from, colon, LENGTH)) {
+      if (hasLength || !(omitted || isNumber(content, colon + 1, at, bodyBytes))) return false
       hasLength = true
-    }
+    } else if (isOwn(content, from, colon)) return false
     from = at + 1
   }
   // Without a length the body ends with its first NUL.
-  return (seen === TEXT || isUtf8(content.subarray(0, end))) && (hasLength || !content.includes(0, end))
+  return (isAscii || isUtf8(content.subarray(0, end))) && (hasLength || !content.includes(0, end))
 }
 
 function isOwn(content: Buffer, from: number, to: number): boolean {
@@ -66,6 +66,14 @@ function isOwn(content: Buffer, from: number, to: number): boolean {
 /** May be part of what is dropped. */
 function isEdge(byte = 0): boolean {
   return byte <= 32 || byte > 126 || byte === BACKSLASH
+}
+
+/** Written as JavaScript does: without leading zeros. */
+function isNumber(content: Buffer, from: number, to: number, value: number): boolean {
+  let left = value
+  let at = to - 1
+  for (; at > from && left > 9; at--, left = Math.floor(left / 10)) if (content[at] !== ZERO + (left % 10)) return false
+  return at === from && content[at] === ZERO + left
 }
 
 /** @param fold 32: whatever the case. */

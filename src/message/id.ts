@@ -49,7 +49,8 @@ export function encodeMessageId(
     room--
   }
   let left = vector.size - (own && vector.has(own.source) ? 1 : 0)
-  for (const [source, offset] of vector) {
+  // Mostly there is one source.
+  for (const [source, offset] of left > 0 ? vector : []) {
     if (room === 0) break
     if (source === own?.source) continue
     id += `.v${sourceTag(source)}${offset}`

@@ -79,10 +79,12 @@ abstract class SocketTransport {
       return false
     }
     if (backlog?.isEmpty === false) backlog.push(bytes.length, () => bytes, flushed)
-    else socket.write(bytes, flushed)
-    const isQueued = this.queuedBytes > 0
-    if (isQueued) this.queued?.(bytes.length)
-    return isQueued || !this.isKernels
+    else {
+      socket.write(bytes, flushed)
+      if (socket.writableLength === 0) return !this.isKernels
+    }
+    this.queued?.(bytes.length)
+    return true
   }
 
   writeLater(length: number, render: () => Buffer): void {

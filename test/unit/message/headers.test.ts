@@ -55,6 +55,25 @@ describe('header lines of an envelope', () => {
     test(`are none with ${name}`, () => assert.ok(!are(lines)))
   }
 
+  test('have the length of the body as it is written, and no other', () => {
+    for (const bytes of [0, 5, 9, 10, 11, 99, 100, 101, 1010]) {
+      const written = (length: number | string) => are(`content-length:${length}\n`, { body: 'x'.repeat(bytes) })
+      assert.ok(written(bytes))
+      const others = [
+        bytes + 1,
+        bytes - 1,
+        bytes * 10,
+        bytes + 100,
+        `0${bytes}`,
+        `${bytes}0`,
+        `+${bytes}`,
+        ` ${bytes}`,
+        ''
+      ]
+      for (const other of others) if (`${other}` !== `${bytes}`) assert.ok(!written(other), `${other} for ${bytes}`)
+    }
+  })
+
   test('need no length where the body has no NUL, and may have that of a body that was left out', () => {
     assert.ok(are('a:b\n', { body: 'hi' }))
     assert.ok(are('', { body: 'hi' }))
