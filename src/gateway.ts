@@ -120,10 +120,10 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   gaugeTimer.unref()
 
   const listener: FeedListener = {
-    message(channel, payload) {
-      if (channel === replies.channel) replies.take(payload)
+    messages(channel, payloads) {
+      if (channel === replies.channel) for (const payload of payloads) replies.take(payload)
       else if (channel === REVOCATIONS_CHANNEL) revocations.refresh()
-      else hub.listener.message(channel, payload)
+      else hub.listener.messages(channel, payloads)
     },
     restored(channels) {
       if (channels.includes(REVOCATIONS_CHANNEL)) revocations.refresh()

@@ -130,7 +130,11 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
 
   return {
     listener: {
-      message: (name, payload) => channels.get(name)?.channel.take(payload),
+      messages(name, payloads) {
+        const { channel } = channels.get(name) ?? {}
+        for (const payload of payloads) channel?.take(payload)
+        channel?.audience.flush()
+      },
       restored(names) {
         for (const name of names) channels.get(name)?.channel.doubt()
         void compare(names)

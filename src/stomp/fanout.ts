@@ -30,9 +30,11 @@ export interface FanoutOptions {
 interface AudienceParts {
   destination: string
   slow: Slow
+  /** `flush` leaves it to `schedule`, as more may come. */
+  waits: boolean
   schedule(flush: () => void): void
-  /** So many frames were handed to sockets, of messages up to so old; milliseconds since 1970, Infinity: of none that was a record. */
-  handed(frames: number, oldestMs: number): void
+  /** So many frames were handed to sockets; the oldest was so old, milliseconds. Undefined: none was a record. */
+  handed(frames: number, ageMs: number | undefined): void
   metrics: Metrics
 }
 
@@ -48,7 +50,7 @@ export function createFanout({ flushMs }: FanoutOptions, { metrics }: { metrics:
   let dirty: (() => void)[] = []
   /** What was handed to sockets and is not counted yet: to do so for each room takes a twentieth of what an edge does for a message to ten. */
   let frames = 0
-  let oldestMs = Number.POSITIVE_INFINITY
+  let oldestMs: number | undefined
 
   function schedule(flush: () => void): void {
     if (dirty.push(flush) > 1) return
@@ -61,20 +63,20 @@ export function createFanout({ flushMs }: FanoutOptions, { metrics }: { metrics:
     dirty = []
     for (const flush of flushes) flush()
     metrics.deliveries.inc(frames)
-    if (oldestMs < Number.POSITIVE_INFINITY) metrics.latency.observe(Math.max(0, Date.now() - oldestMs) / 1000)
+    if (oldestMs !== undefined) metrics.latency.observe(oldestMs / 1000)
     frames = 0
-    oldestMs = Number.POSITIVE_INFINITY
+    oldestMs = undefined
   }
 
-  function handed(more: number, sinceMs: number): void {
+  function handed(more: number, ageMs: number | undefined): void {
     frames += more
-    oldestMs = Math.min(oldestMs, sinceMs)
+    if (ageMs !== undefined) oldestMs = Math.max(oldestMs ?? 0, ageMs)
   }
 
-  return (destination, slow) => createAudience({ destination, slow, schedule, handed, metrics })
+  return (destination, slow) => createAudience({ destination, slow, waits: flushMs > 0, schedule, handed, metrics })
 }
 
-function createAudience({ destination, slow, schedule, handed, metrics }: AudienceParts): Audience<Member> {
+function createAudience({ destination, slow, waits, schedule, handed, metrics }: AudienceParts): Audience<Member> {
   const families = new Map<string, Family>()
   const laggards = slow.policy === 'close' ? undefined : createLaggards(slow, { handAlone, rejoin: join, metrics })
   let size = 0
@@ -91,7 +93,7 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
     }
     for (const member of caughtUp) join(member)
     const oldest = deliveries.find(({ message }) => message.coordinate)?.message
-    handed(deliveries.length * (size - (laggards?.size ?? 0)), oldest?.timestampMs ?? Number.POSITIVE_INFINITY)
+    handed(deliveries.length * (size - (laggards?.size ?? 0)), oldest && Date.now() - oldest.timestampMs)
   }
 
   function join(member: Member): void {
@@ -128,6 +130,9 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
     },
     push(delivery) {
       if (size > 0 && queue.push(delivery) === 1) schedule(flush)
+    },
+    flush() {
+      if (!waits) flush()
     },
     async replay(member, deliveries, signal) {
       member.window?.widen(deliveries.length)

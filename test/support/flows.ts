@@ -94,7 +94,7 @@ function createLink(feed: ChannelFeed) {
     calls: [] as string[],
     /** As another program's PUBLISH. */
     bring(channel: string, payload: Buffer): void {
-      if (!link.deaf) listener?.message(channel, payload)
+      if (!link.deaf) listener?.messages(channel, [payload])
     },
     /** Hears again, and says so. */
     restore(): void {
@@ -104,7 +104,12 @@ function createLink(feed: ChannelFeed) {
     async connect(to: ChannelFeed): Promise<void> {
       await feed.close()
       feed = to
-      await feed.start({ restored: () => undefined, message: link.bring })
+      await feed.start({
+        restored: () => undefined,
+        messages(channel, payloads) {
+          for (const payload of payloads) link.bring(channel, payload)
+        }
+      })
       for (const channel of followed) await feed.follow(channel)
     },
     start(to: FeedListener): Promise<void> {
@@ -189,6 +194,7 @@ export function createRoom(): Audience<Reader> {
     push(delivery) {
       for (const { deliveries } of members) deliveries.push(delivery)
     },
+    flush: () => undefined,
     async replay(member, deliveries, signal) {
       for (const delivery of deliveries) {
         await member.ready

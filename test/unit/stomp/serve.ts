@@ -136,7 +136,7 @@ export function serve(overrides: Partial<StompServerOptions> = {}, slow: Slow = 
         unsubscribe: () => audience.remove(member)
       }
     },
-    listener: { message() {}, restored() {} },
+    listener: { messages() {}, restored() {} },
     close() {}
   }
 
