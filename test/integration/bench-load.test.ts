@@ -63,8 +63,8 @@ describe('the load generator of the bench', () => {
     const { host, port } = edge.load
     const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text()
     const value = (name: string) => Number(new RegExp(`^baton_${name} (\\d+)$`, 'm').exec(metrics)?.[1])
-    // Two in flight may share a write.
-    assert.ok(value('delivery_latency_seconds_count') >= messages / 2)
+    // The four in flight may leave at once.
+    assert.ok(value('delivery_latency_seconds_count') >= messages / 4)
     assert.equal(value('heals_total'), 0)
     assert.equal(orderFaults, 0)
   })
