@@ -168,7 +168,7 @@ describe('a login by HTTP', () => {
   })
 
   test('of one user goes to one partition, and to one member of the service', async () => {
-    const users = Array.from({ length: 8 }, () => unique('user'))
+    const users = Array.from({ length: 24 }, () => unique('user'))
     for (let round = 0; round < 3; round++) {
       await Promise.all(users.map((userId, n) => post(replicas[(n + round) % 2] as Baton, loginOf(userId))))
     }
