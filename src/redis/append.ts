@@ -33,17 +33,10 @@ export function createAppender(prefix: string): (client: Redis, chunk: Chunk) =>
   const keys = keysOf(prefix)
 
   return async (client, chunk) => {
-    const channels = new Map<string, Append[]>()
-    for (const append of chunk.appends) {
-      const appends = channels.get(append.channel)
-      if (appends) appends.push(append)
-      else channels.set(append.channel, [append])
-    }
+    const channels = Map.groupBy(chunk.appends, ({ channel }) => channel)
+    const appends = [...channels.values()].flat()
     const names = [keys.fence]
     const buses: string[] = []
-    const bytes: Buffer[] = []
-    const offsets: number[] = []
-    const own: boolean[] = []
     const numbers = {
       metaTtl: META_TTL_MS,
       /** No offset is lower. */
@@ -54,24 +47,19 @@ export function createAppender(prefix: string): (client: Redis, chunk: Chunk) =>
       counts: [] as number[],
       lasts: [] as string[],
       /** Of each append, whether the log gets bytes of its own. Absent: of none. */
-      logged: undefined as boolean[] | undefined
+      ...(appends.some(({ logged }) => logged) && { logged: appends.map(({ logged }) => logged !== undefined) })
     }
-    for (const [channel, appends] of channels) {
-      for (const { offset, published, logged } of appends) {
-        offsets.push(offset)
-        own.push(logged !== undefined)
-        bytes.push(published)
-        if (logged) bytes.push(logged)
-      }
-      const { logSize, logTtlMs, offset } = appends.at(-1) as Append
+    for (const [channel, those] of channels) {
+      const { logSize, logTtlMs, offset } = those.at(-1) as Append
       names.push(keys.log(channel), keys.meta(channel))
       buses.push(keys.bus(channel))
       numbers.sizes.push(logSize)
       numbers.ttls.push(logTtlMs)
-      numbers.counts.push(appends.length)
+      numbers.counts.push(those.length)
       numbers.lasts.push(`${offset}`)
     }
-    if (own.includes(true)) numbers.logged = own
+    const offsets = appends.map(({ offset }) => offset)
+    const bytes = appends.flatMap(({ published, logged }) => (logged ? [published, logged] : [published]))
     const { source, expect, upTo, again, token } = chunk
     const args = [
       ...names,

@@ -65,6 +65,7 @@ describe('the load generator of the bench', () => {
     const value = (name: string) => Number(new RegExp(`^baton_${name} (\\d+)$`, 'm').exec(metrics)?.[1])
     // The four in flight may leave at once.
     assert.ok(value('delivery_latency_seconds_count') >= messages / 4)
+    assert.ok(value('deliveries_total') >= 3 * messages)
     assert.equal(value('heals_total'), 0)
     assert.equal(orderFaults, 0)
   })
