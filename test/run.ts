@@ -5,7 +5,7 @@ import { full } from './support/faults.ts'
 import { prepareKafkaCache, sharedKafka } from './support/kafka.ts'
 import { endWithParent, tied } from './support/processes.ts'
 import { sharedRedis } from './support/redis.ts'
-import { chromium, compiler } from './support/toolchain.ts'
+import { chromium, compiler, keepCompiled } from './support/toolchain.ts'
 
 // `npm test`: the checks that need no server, then one real Kafka and Redis for the tests that share them, then Node's
 // test runner. Every step runs in a process group of its own, so that nothing of it outlives a signal to this process;
@@ -22,6 +22,7 @@ const STOP_DEADLINE_MS = 5000
 let group: number | undefined
 
 endWithParent()
+keepCompiled()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, async () => {
     await endGroup()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { whole } from '../support/flags.ts'
 import { endWithParent } from '../support/processes.ts'
+import { keepCompiled } from '../support/toolchain.ts'
 import { scenarios } from './catalog.ts'
 import { table } from './report.ts'
 import { createRun, groupsOf, type Report } from './scenario.ts'
@@ -48,6 +49,7 @@ const LONG_RECORDS_PER_SECOND = 1000
 const SHORT_RECORDS_PER_SECOND = 200
 
 endWithParent()
+keepCompiled()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 for (const name of only ?? []) {

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Baton, startBaton } from '../support/baton.ts'
 import { onFreePorts } from '../support/ports.ts'
-import { cacheFolder } from '../support/toolchain.ts'
 import { waitFor } from '../support/wait.ts'
 
 /** One Baton over all its lives, on the port that it found free at its first start. */
@@ -80,7 +78,7 @@ export function createReplica({ name, roles, config }: ReplicaOptions): Replica 
       return baton
     },
     async start(ready = true) {
-      const env = { NODE_COMPILE_CACHE: join(cacheFolder(), 'node'), NODE_OPTIONS: `--import ${CLOCK}` }
+      const env = { NODE_OPTIONS: `--import ${CLOCK}` }
       const startOn = (port: number) => startBaton({ config: { ...config, roles }, port, ready, env })
       const baton = found ? await startOn(found) : await onFreePorts(1, ([port = 0]) => startOn(port))
       found = baton.port
