@@ -9,7 +9,7 @@ import { run } from './processes.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const POM = join(import.meta.dirname, 'kafka.pom.xml')
 
-/** Where downloads are kept between runs: `$BATON_CACHE`, or `.cache` in the checkout. */
+/** Where downloads, and what was made of them, are kept between runs: `$BATON_CACHE`, or `.cache` in the checkout. */
 export function cacheFolder(): string {
   const folder = process.env['BATON_CACHE'] ?? join(ROOT, '.cache')
   mkdirSync(folder, { recursive: true })
