@@ -132,8 +132,9 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
     listener: {
       messages(name, payloads) {
         const { channel } = channels.get(name) ?? {}
-        for (const payload of payloads) channel?.take(payload)
-        channel?.audience.flush()
+        if (!channel) return
+        for (const payload of payloads) channel.take(payload)
+        channel.audience.flush()
       },
       restored(names) {
         for (const name of names) channels.get(name)?.channel.doubt()

@@ -50,7 +50,7 @@ export function createFanout({ flushMs }: FanoutOptions, { metrics }: { metrics:
   let dirty: (() => void)[] = []
   /** What was handed to sockets and is not counted yet: to do so for each room takes a twentieth of what an edge does for a message to ten. */
   let frames = 0
-  let oldestMs: number | undefined
+  let oldestAgeMs: number | undefined
 
   function schedule(flush: () => void): void {
     if (dirty.push(flush) > 1) return
@@ -63,14 +63,14 @@ export function createFanout({ flushMs }: FanoutOptions, { metrics }: { metrics:
     dirty = []
     for (const flush of flushes) flush()
     metrics.deliveries.inc(frames)
-    if (oldestMs !== undefined) metrics.latency.observe(oldestMs / 1000)
+    if (oldestAgeMs !== undefined) metrics.latency.observe(oldestAgeMs / 1000)
     frames = 0
-    oldestMs = undefined
+    oldestAgeMs = undefined
   }
 
   function handed(more: number, ageMs: number | undefined): void {
     frames += more
-    if (ageMs !== undefined) oldestMs = Math.max(oldestMs ?? 0, ageMs)
+    if (ageMs !== undefined) oldestAgeMs = Math.max(oldestAgeMs ?? 0, ageMs)
   }
 
   return (destination, slow) => createAudience({ destination, slow, waits: flushMs > 0, schedule, handed, metrics })
