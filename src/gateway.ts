@@ -120,10 +120,10 @@ export function createGateway(config: Config, { logger, version, onFatal }: Gate
   gaugeTimer.unref()
 
   const listener: FeedListener = {
-    messages(channel, payloads) {
-      if (channel === replies.channel) for (const payload of payloads) replies.take(payload)
+    message(channel, payload) {
+      if (channel === replies.channel) replies.take(payload)
       else if (channel === REVOCATIONS_CHANNEL) revocations.refresh()
-      else hub.listener.messages(channel, payloads)
+      else hub.listener.message(channel, payload)
     },
     restored(channels) {
       if (channels.includes(REVOCATIONS_CHANNEL)) revocations.refresh()

@@ -130,11 +130,8 @@ export function createHub<Member>(options: HubOptions, deps: HubDeps<Member>): H
 
   return {
     listener: {
-      messages(name, payloads) {
-        const { channel } = channels.get(name) ?? {}
-        if (!channel) return
-        for (const payload of payloads) channel.take(payload)
-        channel.audience.flush()
+      message(name, payload) {
+        channels.get(name)?.channel.take(payload)
       },
       restored(names) {
         for (const name of names) channels.get(name)?.channel.doubt()

@@ -53,9 +53,9 @@ export interface Message {
   hidden: boolean
   /** The body was over the log's limit: this log item holds the position and headers only. Never set on the bus. */
   omitted: boolean
-  /** Header lines, a blank line, the body: the tail of a STOMP 1.2 frame without its closing NUL. */
-  content: Buffer
-  /** Where the body begins in `content`. */
+  /** From `contentStart` on: header lines, a blank line, the body. The tail of a STOMP 1.2 frame without its closing NUL. */
+  bytes: Buffer
+  contentStart: number
   bodyStart: number
 }
 
@@ -156,7 +156,8 @@ export function decodeMessage(payload: Buffer, now: () => number = Date.now): Me
     timestampMs: now(),
     hidden: false,
     omitted: false,
-    content: Buffer.concat([headers, payload]),
+    bytes: Buffer.concat([headers, payload]),
+    contentStart: 0,
     bodyStart: headers.length
   }
 }
@@ -203,22 +204,28 @@ function readEnvelope(payload: Buffer): Message | undefined {
   const flags = text(payload, FLAGS)
   const headersLength = digits(payload, 9, LF)
   const isHead = epoch && source && flags && seq >= 0 && timestampMs <= LATEST_MS && Number.isSafeInteger(offset)
+  const contentStart = at
   const blankLine = at + headersLength
   if (!isHead || payload[blankLine] !== LF || payload[blankLine - 1] !== LF) return undefined
-  const content = payload.subarray(at)
-  const omitted = flags.includes('o')
-  if (!areHeaders(content, headersLength, omitted)) return undefined
+  const omitted = flags.at(-1) === 'o'
+  if (!areHeaders(payload, contentStart, blankLine, omitted)) return undefined
   return {
     position: { epoch, seq },
     coordinate: { source, offset },
     timestampMs,
-    hidden: flags.includes('h'),
+    hidden: flags[0] === 'h',
     omitted,
-    content,
-    bodyStart: headersLength + 1
+    bytes: payload,
+    contentStart,
+    bodyStart: blankLine + 1
   }
 }
 
+/** The header lines of a message as STOMP 1.2 encodes them, each closed by LF. */
+export function headersOf({ bytes, contentStart, bodyStart }: Message): Buffer {
+  return bytes.subarray(contentStart, bodyStart - 1)
+}
+
 export function bodyOf(message: Message): Buffer {
-  return message.content.subarray(message.bodyStart)
+  return message.bytes.subarray(message.bodyStart)
 }

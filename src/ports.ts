@@ -201,8 +201,8 @@ export interface ChannelLog {
 
 /** Told by a ChannelFeed. Implemented by the hub. */
 export interface FeedListener {
-  /** What came of a followed channel, in bus order: all of one tick. */
-  messages(channel: string, payloads: Buffer[]): void
+  /** What came of a followed channel, in bus order. */
+  message(channel: string, payload: Buffer): void
   /** These channels are followed again after the link was lost (or may have lost messages): compare their positions. Called for each batch that the bus has confirmed. */
   restored(channels: string[]): void
 }
@@ -236,9 +236,8 @@ export interface Audience<Member> {
   /** Flushes first, so the member gets all from before it was removed. */
   remove(member: Member): void
   readonly size: number
-  /** Queues a delivery for every member; sent when flushed, at the latest at the end of the next tick, or `flushMs` later. */
+  /** Queues a delivery for every member; sent at the end of the tick, or `flushMs` later. */
   push(delivery: Delivery): void
-  flush(): void
   /**
    * Sends to one member, which need not be added yet, in order, no faster than it reads: waits whenever half its send queue is full.
    * Resolves when the last one is handed to its socket. @throws the signal's reason when the member is gone.

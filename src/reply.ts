@@ -43,7 +43,7 @@ export function decodeReply(payload: Buffer): Reply | undefined {
   if (id === undefined || !ID.test(id)) return undefined
   const blankLine = end + 1 + Number(length)
   if (payload[blankLine] !== LF || payload[blankLine - 1] !== LF) return undefined
-  if (!areHeaders(payload.subarray(end + 1), Number(length), false)) return undefined
+  if (!areHeaders(payload, end + 1, blankLine, false)) return undefined
   return { id, headers: payload.toString('utf8', end + 1, blankLine), body: payload.subarray(blankLine + 1) }
 }
 

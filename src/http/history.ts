@@ -5,7 +5,7 @@ import { type Static, Type } from 'typebox'
 import type { Auth } from '../auth.ts'
 import { BatonError } from '../errors.ts'
 import { encodeMessageId, parseMessageId, type ResumePoint, sourceTag } from '../message/id.ts'
-import { bodyOf, type Coordinate, type Message, type Position, topicOf } from '../message.ts'
+import { bodyOf, type Coordinate, headersOf, type Message, type Position, topicOf } from '../message.ts'
 import { isDeeperThan } from '../nesting.ts'
 import type { ChannelLog, Head } from '../ports.ts'
 import type { Routes } from '../routes.ts'
@@ -136,7 +136,7 @@ export function registerHistory(
 
 function viewOf(entry: Logged, id: string): Static<typeof Entry> {
   const { source, offset } = entry.coordinate
-  const headers = headersOf(entry)
+  const headers = readableHeaders(entry)
   return {
     id,
     coordinate: { topic: topicOf(source), partition: Number.parseInt(source.split('/')[2] as string, 10), offset },
@@ -151,10 +151,10 @@ function viewOf(entry: Logged, id: string): Static<typeof Entry> {
 const ESCAPES: Record<string, string> = { '\\n': '\n', '\\r': '\r', '\\c': ':', '\\\\': '\\' }
 
 /** Header lines as STOMP 1.2 encodes them; of a repeated name the first counts. */
-function headersOf({ content, bodyStart }: Message): Record<string, string> {
+function readableHeaders(message: Message): Record<string, string> {
   const plain = (text: string) => text.replace(/\\[nrc\\]/g, pair => ESCAPES[pair] as string)
   const headers = new Map<string, string>()
-  for (const line of content.toString('utf8', 0, bodyStart - 1).split('\n')) {
+  for (const line of headersOf(message).toString().split('\n')) {
     const colon = line.indexOf(':')
     const name = plain(line.slice(0, Math.max(0, colon)))
     if (colon > 0 && name !== 'content-length' && !headers.has(name)) headers.set(name, plain(line.slice(colon + 1)))

@@ -22,7 +22,7 @@ export function createBus() {
       const followed = new Set<string>()
       let listener: FeedListener | undefined
       const take = (channel: string, payload: Buffer) => {
-        if (followed.has(channel)) listener?.messages(channel, [payload])
+        if (followed.has(channel)) listener?.message(channel, payload)
       }
       return {
         get ready() {

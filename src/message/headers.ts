@@ -26,15 +26,15 @@ export function plainName(name: string): string {
 }
 
 /**
- * Whether the first `end` bytes, which LF closes, are header lines as STOMP 1.2 encodes them, and none is the server's own but a
+ * Whether the bytes from `start` to `end`, which LF closes, are header lines as STOMP 1.2 encodes them, and none is the server's own but a
  * content-length, which must be that of the body: the rest after a blank line.
  * @param omitted the body is not there.
  */
-export function areHeaders(content: Buffer, end: number, omitted: boolean): boolean {
+export function areHeaders(content: Buffer, start: number, end: number, omitted: boolean): boolean {
   const bodyBytes = content.length - end - 1
   let isAscii = true
   let hasLength = false
-  for (let from = 0; from < end; ) {
+  for (let from = start; from < end; ) {
     let colon = -1
     let at = from
     for (let byte = content[at] as number; byte !== LF; byte = content[++at] as number) {
@@ -52,7 +52,7 @@ export function areHeaders(content: Buffer, end: number, omitted: boolean): bool
     from = at + 1
   }
   // Without a length the body ends with its first NUL.
-  return (isAscii || isUtf8(content.subarray(0, end))) && (hasLength || !content.includes(0, end))
+  return (isAscii || isUtf8(content.subarray(start, end))) && (hasLength || !content.includes(0, end))
 }
 
 function isOwn(content: Buffer, from: number, to: number): boolean {

@@ -28,8 +28,6 @@ interface Followed {
   state: 'new' | 'live' | 'lost'
   /** When it is to be let go of, while nobody wants it. */
   leavesAtMs: number
-  /** What came in this tick. */
-  inbox: Buffer[]
 }
 
 /** The bus of Redis. */
@@ -40,8 +38,6 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
   const table = new Map<string, Followed>()
   const unconfirmed = new Set<Followed>()
   const leaving = new Set<Followed>()
-  /** Those of which something came in this tick. */
-  let arrived: Followed[] = []
   let listener: FeedListener | undefined
   let subscribing = false
   let caughtUp = false
@@ -73,19 +69,8 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
     const followed = table.get(name.toString())
     // What comes before the confirmation is in the log by the time that is compared.
     if (followed?.state !== 'live' || leaving.has(followed)) return
-    if (followed.inbox.push(payload) === 1 && arrived.push(followed) === 1) setImmediate(handOver)
+    listener?.message(followed.channel, payload)
   })
-
-  /** Channel after channel: what is made of its messages dies young then. Mixed, the messages of 100 rooms cost an edge a sixth more each. */
-  function handOver(): void {
-    const due = arrived
-    arrived = []
-    for (const followed of due) {
-      const payloads = followed.inbox
-      followed.inbox = []
-      listener?.messages(followed.channel, payloads)
-    }
-  }
 
   /** Subscribes what is not confirmed, batch after batch; another link goes on where this one ended. */
   async function subscribe(): Promise<void> {
@@ -158,7 +143,7 @@ export function createRedisFeed(options: RedisFeedOptions, deps: { logger: Logge
     follow(channel) {
       let followed = table.get(bus(channel))
       if (!followed) {
-        followed = { channel, confirmed: Promise.withResolvers(), state: 'new', leavesAtMs: 0, inbox: [] }
+        followed = { channel, confirmed: Promise.withResolvers(), state: 'new', leavesAtMs: 0 }
         table.set(bus(channel), followed)
         unconfirmed.add(followed)
         void subscribe()

@@ -50,7 +50,7 @@ export async function listen(feed: ChannelFeed, ...channels: string[]) {
   const payloads: { channel: string; payload: Buffer }[] = []
   const restored: string[] = []
   await feed.start({
-    messages: (channel, came) => payloads.push(...came.map(payload => ({ channel, payload }))),
+    message: (channel, payload) => void payloads.push({ channel, payload }),
     restored: names => restored.push(...names)
   })
   await Promise.all(channels.map(channel => feed.follow(channel)))

@@ -94,7 +94,7 @@ function createLink(feed: ChannelFeed) {
     calls: [] as string[],
     /** As another program's PUBLISH. */
     bring(channel: string, payload: Buffer): void {
-      if (!link.deaf) listener?.messages(channel, [payload])
+      if (!link.deaf) listener?.message(channel, payload)
     },
     /** Hears again, and says so. */
     restore(): void {
@@ -106,9 +106,7 @@ function createLink(feed: ChannelFeed) {
       feed = to
       await feed.start({
         restored: () => undefined,
-        messages(channel, payloads) {
-          for (const payload of payloads) link.bring(channel, payload)
-        }
+        message: link.bring
       })
       for (const channel of followed) await feed.follow(channel)
     },
@@ -194,7 +192,6 @@ export function createRoom(): Audience<Reader> {
     push(delivery) {
       for (const { deliveries } of members) deliveries.push(delivery)
     },
-    flush: () => undefined,
     async replay(member, deliveries, signal) {
       for (const delivery of deliveries) {
         await member.ready

@@ -87,7 +87,7 @@ describe('the members of a channel', () => {
     const { write, edge } = await setUp()
     const reader = await edge.read('a')
     edge.hub.close()
-    edge.hub.listener.messages('a', [Buffer.from('plain')])
+    edge.hub.listener.message('a', Buffer.from('plain'))
     await write('a', ['1'])
     assert.deepEqual(reader.bodies, [])
     assert.deepEqual(edge.feed.calls, ['follow a', 'unfollow a'])

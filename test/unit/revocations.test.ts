@@ -40,7 +40,7 @@ async function replica(context: TestContext, memory = createMemoryLog()) {
     changed: () => changes.push(['mina', 'kim'].filter(name => revocations.refusalOf(who(name)))),
     logger: silent
   })
-  await feed.start({ messages: () => revocations.refresh(), restored: () => undefined })
+  await feed.start({ message: () => revocations.refresh(), restored: () => undefined })
   revocations.start()
   context.after(() => revocations.close())
   const isRevoked = (name: string) => revocations.refusalOf(who(name)) !== undefined

@@ -81,18 +81,16 @@ export async function createEdge({ log, createFeed }: Server) {
       return
     }
     isNew = false
-    if (hears === 'live') hub.listener.messages(channel, [payload])
+    if (hears === 'live') hub.listener.message(channel, payload)
     else if (hears === 'late') waiting.push([channel, payload])
   }
 
   await feed.start({
-    messages(channel, payloads) {
-      for (const payload of payloads) {
-        if (channel !== MARKER) take(channel, payload)
-        else {
-          arrived = bodyOf(decodeMessage(payload)).toString()
-          arrival?.()
-        }
+    message(channel, payload) {
+      if (channel !== MARKER) take(channel, payload)
+      else {
+        arrived = bodyOf(decodeMessage(payload)).toString()
+        arrival?.()
       }
     },
     restored: channels => hub.listener.restored(channels)
@@ -128,7 +126,7 @@ export async function createEdge({ log, createFeed }: Server) {
     hear(): void {
       const wasDeaf = hears === 'nothing'
       hears = 'live'
-      for (const [channel, payload] of waiting.splice(0)) hub.listener.messages(channel, [payload])
+      for (const [channel, payload] of waiting.splice(0)) hub.listener.message(channel, payload)
       if (wasDeaf) edge.compare()
     },
     /** Its link broke. What the old one still held came before that, or is lost. */
@@ -187,7 +185,6 @@ function createRoom(evidence: readonly Snapshot[]): Audience<Client> {
     push(delivery: Delivery) {
       for (const member of members) if (!('visitor' in member)) member.got(delivery, 'live', evidence)
     },
-    flush: () => undefined,
     async replay(member, deliveries, signal) {
       for (const delivery of deliveries) {
         if (member.slow) await nextTurn()

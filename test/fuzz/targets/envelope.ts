@@ -1,5 +1,5 @@
 import { FrameImpl, Parser } from '@stomp/stompjs'
-import { decodeMessage, encodeEntry, envelopeHead, type Message } from '../../../src/message.ts'
+import { bodyOf, decodeMessage, encodeEntry, envelopeHead, headersOf, type Message } from '../../../src/message.ts'
 import { VERSIONS, type Version } from '../../../src/stomp/frame.ts'
 import { bytesOf, layOut } from '../../../src/stomp/layout.ts'
 import type { Random } from '../../contract/model/random.ts'
@@ -17,12 +17,12 @@ const LAST = decodeMessage(Buffer.from('last'))
 
 function check(input: Buffer, chance: Random): Struck {
   const message = decodeMessage(input, () => 7)
-  const { position, coordinate, content, bodyStart, timestampMs } = message
+  const { position, coordinate, bytes, contentStart, bodyStart, timestampMs } = message
   hold((position === undefined) === (coordinate === undefined), 'a position without a coordinate, or the reverse')
-  hold(bodyStart > 0 && bodyStart <= content.length && content[bodyStart - 1] === 10, 'the body begins nowhere')
+  hold(bodyStart > contentStart && bodyStart <= bytes.length && bytes[bodyStart - 1] === 10, 'the body begins nowhere')
   if (!message.omitted) isOneFrame(message, pick(chance, VERSIONS), chance(2) === 0)
   if (!position || !coordinate) {
-    hold(content.subarray(bodyStart).equals(input), 'a text is not its own body')
+    hold(bodyOf(message).equals(input), 'a text is not its own body')
     return { frames: 1, refusals: ['PLAIN'] }
   }
   hold(Number.isSafeInteger(position.seq) && Number.isSafeInteger(coordinate.offset), 'a number is none')
@@ -38,11 +38,11 @@ function isOneFrame(message: Message, version: Version, acknowledges: boolean): 
   const id = version === '1.0' && acknowledges ? undefined : bytesOf('own', version)
   const kind = { framing: 'raw', version, id, destination: '/topic/a', acknowledges } as const
   const both = [message, LAST].map((each, i) => ({ message: each, id: `e.${i}` }))
-  const { bytes } = layOut(kind, both)
-  for (const frames of [readFrames(bytes), stockFrames(bytes, version)]) {
+  const laidOut = layOut(kind, both).frames
+  for (const frames of [readFrames(laidOut), stockFrames(laidOut, version)]) {
     hold(frames.length === 2 && frames[1]?.body.toString() === 'last', `${frames.length} frames of two messages`)
     const { command, headers, body } = frames[0] as ReadFrame
-    hold(command === 'MESSAGE' && body.equals(message.content.subarray(message.bodyStart)), 'a body is not its own')
+    hold(command === 'MESSAGE' && body.equals(bodyOf(message)), 'a body is not its own')
     hold(headers['message-id'] === 'e.0' && headers['destination'] === '/topic/a', 'it speaks for the server')
     hold(headers['subscription'] === id, 'it is for another subscription')
     hold(headers['ack'] === (acknowledges ? 'e.0' : undefined) && headers['gap'] === undefined, 'it asks for more')
@@ -62,10 +62,11 @@ function stockFrames(bytes: Buffer, version: Version): ReadFrame[] {
   return frames
 }
 
-function again({ position, coordinate, timestampMs, hidden, omitted, content, bodyStart }: Message): Buffer {
+function again(message: Message): Buffer {
+  const { position, coordinate, timestampMs, hidden, omitted } = message
   hold(position && coordinate, 'an envelope has both')
-  const headers = content.toString('utf8', 0, bodyStart - 1)
-  const body = content.subarray(bodyStart)
+  const headers = headersOf(message).toString()
+  const body = bodyOf(message)
   return Buffer.concat([
     Buffer.from(envelopeHead(position)),
     encodeEntry({ coordinate, timestampMs, hidden, headers, body }, omitted),
@@ -75,7 +76,8 @@ function again({ position, coordinate, timestampMs, hidden, omitted, content, bo
 }
 
 function same(a: Message, b: Message): void {
-  const text = ({ content, ...rest }: Message) => JSON.stringify(rest) + content.toString('latin1')
+  const text = ({ bytes, contentStart, bodyStart, ...rest }: Message) =>
+    `${JSON.stringify(rest)} ${bodyStart - contentStart} ${bytes.toString('latin1', contentStart)}`
   hold(text(a) === text(b), 'an envelope differs when it is written again')
 }
 

@@ -8,8 +8,9 @@ import { messageHeaders } from '../../../src/routes/headers.ts'
 const BODY = 'x\0MESSAGE\n\nforged'
 
 function are(lines: string | Buffer, { body = BODY, omitted = false } = {}): boolean {
-  const head = Buffer.from(lines)
-  return areHeaders(Buffer.concat([head, Buffer.from(`\n${body}`)]), head.length, omitted)
+  const line = Buffer.from('destination:x\n')
+  const head = Buffer.concat([line, Buffer.from(lines)])
+  return areHeaders(Buffer.concat([head, Buffer.from(`\n${body}`)]), line.length, head.length, omitted)
 }
 
 describe('header lines of an envelope', () => {

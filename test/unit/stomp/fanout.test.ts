@@ -196,7 +196,7 @@ describe('the fan-out', () => {
   })
 
   test('more unacknowledged than the window allows is told, and the member may go in that very moment', async () => {
-    const { audience: room } = audience()
+    const { audience: room, metrics } = audience()
     const [slow, other] = [member({ window: 2 }), member({ id: 'other' })]
     slow.member.exceeded = () => {
       slow.exceeded.push(1)
@@ -212,6 +212,8 @@ describe('the fan-out', () => {
     assert.equal(slow.exceeded.length, 1)
     assert.equal(room.size, 1)
     assert.equal(other.writes.length, 2)
+    // The last one, of whom stayed.
+    assert.equal((await metrics.deliveries.get()).values[0]?.value, 5)
   })
 
   test('1.0 gets a subscription header only if it gave an id', async () => {

@@ -203,6 +203,20 @@ describe('a member that acknowledges too slowly', () => {
   })
 })
 
+test('conflate: who comes back in the middle of a tick gets what came in it before', async () => {
+  const room = open('conflate', 1e6)
+  const slow = room.join('sub-0', 4)
+  await flood(room, 6)
+  room.push()
+  slow.acknowledge(2)
+  await slow.readAll()
+  assert.deepEqual(slow.got.slice(3), [
+    { id: 4, gap: 0 },
+    { id: 6, gap: 1 },
+    { id: 7, gap: 0 }
+  ])
+})
+
 test('what was delivered and what was told make up all there was, in order, within the bound, whoever reads when', async () => {
   const who = fc.nat(2)
   const push = fc.record({ count: fc.integer({ min: 1, max: 5 }), gap: fc.constantFrom(undefined, undefined, 3) })

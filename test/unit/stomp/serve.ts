@@ -48,7 +48,8 @@ export function delivery(id: string, body: string | Buffer, headers = '', gap?: 
     timestampMs: Date.now(),
     hidden: false,
     omitted: false,
-    content: Buffer.concat([head, bytes]),
+    bytes: Buffer.concat([head, bytes]),
+    contentStart: 0,
     bodyStart: head.length
   }
   return { message, id, ...(gap !== undefined && { gap }) }
@@ -136,7 +137,7 @@ export function serve(overrides: Partial<StompServerOptions> = {}, slow: Slow = 
         unsubscribe: () => audience.remove(member)
       }
     },
-    listener: { messages() {}, restored() {} },
+    listener: { message() {}, restored() {} },
     close() {}
   }
 
