@@ -201,11 +201,11 @@ function flushTo(family: Family, deliveries: Delivery[], laggards: Laggards | un
       continue
     }
     if (member.id !== id) {
-      id = member.id
       // What a socket still holds must not change.
       if (isKept) bytes = Buffer.from(bytes)
       isKept = false
-      stamp(bytes, gaps, id)
+      stamp(bytes, gaps, member.id, id)
+      id = member.id
     }
     if (hand(member, bytes, deliveries)) isKept = true
   }
