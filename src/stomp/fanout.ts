@@ -4,7 +4,7 @@ import type { Audience, CreateAudience } from '../ports.ts'
 import type { AckWindow } from './ack-window.ts'
 import type { Version } from './frame.ts'
 import { createLaggards, type Laggards } from './laggards.ts'
-import { bytesOf, type Kind, Layout, layOut, stamp, stamped } from './layout.ts'
+import { bytesOf, type Frames, type Kind, Layout, layOut, stamp, stamped } from './layout.ts'
 import type { Transport } from './transport.ts'
 
 // The tick queue belongs to the channel, not to the socket: what comes in one tick reaches a socket in one write. Members
@@ -42,7 +42,7 @@ interface Family {
   kind: Kind
   members: Set<Member>
   /** What came since the last flush. */
-  layout: Layout | undefined
+  layout: Layout
 }
 
 /** A replay is written in pieces of about this many bytes. */
@@ -87,8 +87,6 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
   let firstMs: number | undefined
   /** They themselves, where somebody needs more of them than their bytes. */
   let queue: Delivery[] = []
-  /** Members that acknowledge. */
-  let windows = 0
 
   function flush(): void {
     if (count === 0) return
@@ -111,7 +109,7 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
     if (family) family.members.add(member)
     else {
       const kind = kindOf(member, destination)
-      families.set(name, { kind, members: new Set([member]), layout: layOut(kind, queue) })
+      families.set(name, { kind, members: new Set([member]), layout: new Layout(kind, queue) })
     }
   }
 
@@ -124,7 +122,7 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
   }
 
   function handAlone(member: Member, deliveries: Delivery[]): void {
-    hand(member, layOut(kindOf(member, destination), deliveries).frames, deliveries)
+    hand(member, layOut(kindOf(member, destination), deliveries).bytes, deliveries)
   }
 
   return {
@@ -135,21 +133,19 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
       flush()
       join(member)
       size++
-      if (member.window) windows++
     },
     remove(member) {
       flush()
-      if (!leave(member) && !laggards?.delete(member)) return
-      size--
-      if (member.window) windows--
+      if (leave(member) || laggards?.delete(member)) size--
     },
     push(delivery) {
       if (size === 0) return
-      if (laggards || windows > 0) queue.push(delivery)
-      for (const family of families.values()) {
-        family.layout ??= new Layout(family.kind)
-        family.layout.add(delivery)
+      let isNeeded = laggards !== undefined
+      for (const { kind, layout } of families.values()) {
+        layout.add(delivery)
+        isNeeded ||= kind.acknowledges
       }
+      if (isNeeded) queue.push(delivery)
       const { coordinate, timestampMs } = delivery.message
       if (coordinate) firstMs ??= timestampMs
       if (++count === 1) schedule(flush)
@@ -161,7 +157,7 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
       for (let from = 0; from < deliveries.length; ) {
         const to = pieceEnd(deliveries, from)
         const piece = deliveries.slice(from, to)
-        await handAndWait(member, layOut(kind, piece).frames, piece, signal)
+        await handAndWait(member, layOut(kind, piece).bytes, piece, signal)
         metrics.deliveries.inc(piece.length)
         from = to
       }
@@ -181,33 +177,29 @@ function kindOf({ version, id, window, transport: { framing } }: Member, destina
  * One buffer serves all, as long as sockets take it whole. With a copy for each id, a room of a thousand lone ids gets 0.3 of the
  * deliveries per CPU-second at 32 messages a tick, and 0.6 at 4. Those who have yet to read get theirs when they have.
  */
-function flushTo(family: Family, deliveries: Delivery[], laggards: Laggards | undefined): void {
-  const { kind, members, layout } = family
-  if (!layout) return
-  family.layout = undefined
-  const { gaps } = layout
-  let bytes = layout.frames
+function flushTo({ kind, members, layout }: Family, deliveries: Delivery[], laggards: Laggards | undefined): void {
+  const frames = layout.take()
   let { id } = kind
   let isKept = false
-  let later: Buffer | undefined
+  let later: Frames | undefined
   for (const member of members) {
     if (laggards?.catches(member, deliveries)) {
       members.delete(member)
       continue
     }
     if (member.transport.queuedBytes > 0) {
-      later ??= Buffer.from(bytes)
-      handLater(member, later, gaps, deliveries)
+      later ??= { ...frames, bytes: Buffer.from(frames.bytes) }
+      handLater(member, later, deliveries)
       continue
     }
     if (member.id !== id) {
       // What a socket still holds must not change.
-      if (isKept) bytes = Buffer.from(bytes)
+      if (isKept) frames.bytes = Buffer.from(frames.bytes)
       isKept = false
-      stamp(bytes, gaps, member.id, id)
+      stamp(frames, member.id, id)
       id = member.id
     }
-    if (hand(member, bytes, deliveries)) isKept = true
+    if (hand(member, frames.bytes, deliveries)) isKept = true
   }
 }
 
@@ -218,8 +210,8 @@ function hand(member: Member, bytes: Buffer, deliveries: Delivery[], flushed?: (
   return isKept
 }
 
-function handLater(member: Member, bytes: Buffer, gaps: number[], deliveries: Delivery[]): void {
-  member.transport.writeLater(bytes.length, () => stamped(bytes, gaps, member.id))
+function handLater(member: Member, frames: Frames, deliveries: Delivery[]): void {
+  member.transport.writeLater(frames.bytes.length, () => stamped(frames, member.id))
   awaitAck(member, deliveries)
 }
 

@@ -38,8 +38,8 @@ function isOneFrame(message: Message, version: Version, acknowledges: boolean): 
   const id = version === '1.0' && acknowledges ? undefined : bytesOf('own', version)
   const kind = { framing: 'raw', version, id, destination: '/topic/a', acknowledges } as const
   const both = [message, LAST].map((each, i) => ({ message: each, id: `e.${i}` }))
-  const laidOut = layOut(kind, both).frames
-  for (const frames of [readFrames(laidOut), stockFrames(laidOut, version)]) {
+  const { bytes } = layOut(kind, both)
+  for (const frames of [readFrames(bytes), stockFrames(bytes, version)]) {
     hold(frames.length === 2 && frames[1]?.body.toString() === 'last', `${frames.length} frames of two messages`)
     const { command, headers, body } = frames[0] as ReadFrame
     hold(command === 'MESSAGE' && body.equals(bodyOf(message)), 'a body is not its own')

@@ -201,20 +201,20 @@ describe('a member that acknowledges too slowly', () => {
     ])
     assert.equal(slow.overflows(), 0)
   })
-})
 
-test('conflate: who comes back in the middle of a tick gets what came in it before', async () => {
-  const room = open('conflate', 1e6)
-  const slow = room.join('sub-0', 4)
-  await flood(room, 6)
-  room.push()
-  slow.acknowledge(2)
-  await slow.readAll()
-  assert.deepEqual(slow.got.slice(3), [
-    { id: 4, gap: 0 },
-    { id: 6, gap: 1 },
-    { id: 7, gap: 0 }
-  ])
+  test('conflate: who comes back in the middle of a tick gets what came in it before', async () => {
+    const room = open('conflate', 1e6)
+    const slow = room.join('sub-0', 4)
+    await flood(room, 6)
+    room.push()
+    slow.acknowledge(2)
+    await slow.readAll()
+    assert.deepEqual(slow.got.slice(3), [
+      { id: 4, gap: 0 },
+      { id: 6, gap: 1 },
+      { id: 7, gap: 0 }
+    ])
+  })
 })
 
 test('what was delivered and what was told make up all there was, in order, within the bound, whoever reads when', async () => {
