@@ -7,7 +7,7 @@ import type { Allowance } from '../rates.ts'
 import type { Replies } from '../replies.ts'
 import type { Routes } from '../routes.ts'
 import type { AckWindow } from './ack-window.ts'
-import type { Member } from './fanout.ts'
+import type { Member } from './family.ts'
 import type { Frame, Version } from './frame.ts'
 import type { Transport } from './transport.ts'
 

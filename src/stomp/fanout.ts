@@ -1,28 +1,13 @@
 import type { Delivery, Slow } from '../message.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Audience, CreateAudience } from '../ports.ts'
-import type { AckWindow } from './ack-window.ts'
-import type { Version } from './frame.ts'
-import { createLaggards, type Laggards } from './laggards.ts'
-import { bytesOf, type Frames, type Kind, Layout, layOut, stamp, stamped } from './layout.ts'
-import type { Transport } from './transport.ts'
+import { Family, familyOf, hand, kindOf, type Member } from './family.ts'
+import { createLaggards } from './laggards.ts'
+import { layOut } from './layout.ts'
 
-// The tick queue belongs to the channel, not to the socket: what comes in one tick reaches a socket in one write. Members
-// whose MESSAGE frames differ by the bytes of their ids only make a family: it is laid out once, and shares one buffer.
+// The tick queue belongs to the channel, not to the socket: what comes in one tick reaches a socket in one write.
 // A message is laid out as it comes, so that all else that was made of it dies young: laid out when flushed, the messages of
 // 100 rooms of ten take an edge a tenth more.
-
-/** One live subscription as the fan-out sees it. */
-export interface Member {
-  readonly version: Version
-  /** As `bytesOf` gives it. Absent: a 1.0 subscription without an id. */
-  readonly id: string | undefined
-  readonly transport: Transport
-  /** Absent with ack mode `auto`. */
-  readonly window: AckWindow | undefined
-  /** More is unacknowledged than the window allows. The member may be removed from within. */
-  exceeded(): void
-}
 
 export interface FanoutOptions {
   /** How long deliveries may wait for more, 0–5. 0: until the end of the tick. Milliseconds. */
@@ -36,13 +21,6 @@ interface AudienceParts {
   /** So many frames were handed to sockets; the oldest has this timestamp. Undefined: none was a record. */
   handed(frames: number, timestampMs: number | undefined): void
   metrics: Metrics
-}
-
-interface Family {
-  kind: Kind
-  members: Set<Member>
-  /** What came since the last flush. */
-  layout: Layout
 }
 
 /** A replay is written in pieces of about this many bytes. */
@@ -96,28 +74,25 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
     firstMs = undefined
     const caughtUp = laggards?.pass(deliveries) ?? []
     for (const [name, family] of families) {
-      flushTo(family, deliveries, laggards)
-      if (family.members.size === 0) families.delete(name)
+      family.flush(deliveries, laggards)
+      if (family.size === 0) families.delete(name)
     }
     for (const member of caughtUp) join(member)
     handed(came * (size - (laggards?.size ?? 0)), timestampMs)
   }
 
   function join(member: Member): void {
-    const name = nameOf(member)
-    const family = families.get(name)
-    if (family) family.members.add(member)
-    else {
-      const kind = kindOf(member, destination)
-      families.set(name, { kind, members: new Set([member]), layout: new Layout(kind, queue) })
-    }
+    const name = familyOf(member)
+    const family = families.get(name) ?? new Family(kindOf(member, destination), queue)
+    family.add(member)
+    families.set(name, family)
   }
 
   function leave(member: Member): boolean {
-    const name = nameOf(member)
-    const { members } = families.get(name) ?? {}
-    if (!members?.delete(member)) return false
-    if (members.size === 0) families.delete(name)
+    const name = familyOf(member)
+    const family = families.get(name)
+    if (!family?.delete(member)) return false
+    if (family.size === 0) families.delete(name)
     return true
   }
 
@@ -163,62 +138,6 @@ function createAudience({ destination, slow, schedule, handed, metrics }: Audien
       }
     }
   }
-}
-
-function nameOf({ version, id, window, transport: { framing } }: Member): string {
-  return `${framing} ${version} ${window ? 'ack' : 'auto'} ${id?.length}`
-}
-
-function kindOf({ version, id, window, transport: { framing } }: Member, destination: string): Kind {
-  return { framing, version, id, destination: bytesOf(destination, version), acknowledges: window !== undefined }
-}
-
-/**
- * One buffer serves all, as long as sockets take it whole. With a copy for each id, a room of a thousand lone ids gets 0.3 of the
- * deliveries per CPU-second at 32 messages a tick, and 0.6 at 4. Those who have yet to read get theirs when they have.
- */
-function flushTo({ kind, members, layout }: Family, deliveries: Delivery[], laggards: Laggards | undefined): void {
-  const frames = layout.take()
-  let { id } = kind
-  let isKept = false
-  let later: Frames | undefined
-  for (const member of members) {
-    if (laggards?.catches(member, deliveries)) {
-      members.delete(member)
-      continue
-    }
-    if (member.transport.queuedBytes > 0) {
-      later ??= { ...frames, bytes: Buffer.from(frames.bytes) }
-      handLater(member, later, deliveries)
-      continue
-    }
-    if (member.id !== id) {
-      // What a socket still holds must not change.
-      if (isKept) frames.bytes = Buffer.from(frames.bytes)
-      isKept = false
-      stamp(frames, member.id, id)
-      id = member.id
-    }
-    if (hand(member, frames.bytes, deliveries)) isKept = true
-  }
-}
-
-/** @returns whether the bytes are still to be sent, and must not change. */
-function hand(member: Member, bytes: Buffer, deliveries: Delivery[], flushed?: () => void): boolean {
-  const isKept = member.transport.writeFramed(bytes, flushed)
-  awaitAck(member, deliveries)
-  return isKept
-}
-
-function handLater(member: Member, frames: Frames, deliveries: Delivery[]): void {
-  member.transport.writeLater(frames.bytes.length, () => stamped(frames, member.id))
-  awaitAck(member, deliveries)
-}
-
-function awaitAck({ window, exceeded }: Member, deliveries: Delivery[]): void {
-  if (!window) return
-  for (const { id } of deliveries) window.add(id)
-  if (window.exceeded) exceeded()
 }
 
 /** Waits for the client to read only when half of its send queue is full. @throws the signal's reason. */

@@ -1,7 +1,7 @@
 import type { Delivery, Gap, Slow } from '../message.ts'
 import type { Metrics } from '../metrics.ts'
 import { addGap } from '../proof.ts'
-import type { Member } from './fanout.ts'
+import type { Member } from './family.ts'
 
 // Members of one channel that read, or acknowledge, too slowly on a route that does not close them for it. They have left their
 // families, and cost a flush nothing, however many they are. What they get first, once they have read, tells what they missed.

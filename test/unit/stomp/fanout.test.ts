@@ -3,7 +3,8 @@ import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createMetrics } from '../../../src/metrics.ts'
 import { createAckWindow } from '../../../src/stomp/ack-window.ts'
-import { createFanout, type Member } from '../../../src/stomp/fanout.ts'
+import type { Member } from '../../../src/stomp/family.ts'
+import { createFanout } from '../../../src/stomp/fanout.ts'
 import type { Version } from '../../../src/stomp/frame.ts'
 import { bytesOf } from '../../../src/stomp/layout.ts'
 import type { Framing, Transport } from '../../../src/stomp/transport.ts'
@@ -132,14 +133,40 @@ describe('the fan-out', () => {
 
   test('members with ids of their own get their own frames, whatever sockets before them still hold', async () => {
     const { audience: room } = audience()
-    const members = [false, true, true, false, true, false, false].map((keeps, i) => member({ id: `s-${i}`, keeps }))
+    const first = member()
+    room.add(first.member)
+    const ids = ['sub-1', 'sub-2', 'sub-2', 'tub-2', 'sub-1', 'sub-0', 'sub-0', 'tub-3']
+    const members = ids.map((id, i) => ({ id, ...member({ id, keeps: [1, 2, 4].includes(i) }) }))
     for (const one of members) room.add(one.member)
+    room.remove(first.member)
     for (const id of ['1', '2']) room.push(delivery(id, 'hello'))
     await nextTurn()
-    for (const [i, one] of members.entries()) {
-      const subscription = `subscription:s-${i}\n`
-      assert.equal(one.text(), frame('1', 'hello', { subscription }) + frame('2', 'hello', { subscription }))
+    for (const { id, text } of members) {
+      const subscription = `subscription:${id}\n`
+      assert.equal(text(), frame('1', 'hello', { subscription }) + frame('2', 'hello', { subscription }))
     }
+  })
+
+  test('who is removed while others of its channel get their frames gets none', async () => {
+    const { audience: room } = audience()
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(id => member({ id, window: 1 })) as [
+      Recorded,
+      Recorded,
+      Recorded,
+      Recorded
+    ]
+    b.member.exceeded = () => {
+      room.remove(a.member)
+      room.remove(c.member)
+    }
+    const counts = () => [a, b, c, d].map(({ writes }) => writes.length)
+    for (const { member } of [a, b, c, d]) room.add(member)
+    for (const id of ['1', '2']) room.push(delivery(id, 'hello'))
+    await nextTurn()
+    assert.deepEqual(counts(), [1, 1, 0, 1])
+    room.push(delivery('3', 'hello'))
+    await nextTurn()
+    assert.deepEqual(counts(), [1, 2, 0, 2])
   })
 
   test('a member gets nothing from before it was added and all from before it was removed', async () => {
