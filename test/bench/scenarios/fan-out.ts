@@ -1,12 +1,10 @@
 import { startCeiling, startEdge, startPerClient } from '../edges.ts'
-import { driven, interleave } from '../measure.ts'
+import { driven } from '../measure.ts'
 import { startSpring, startStompBroker } from '../peers.ts'
-import type { Scenario } from '../world.ts'
+import type { Server } from '../servers.ts'
+import type { Scenario, World } from '../world.ts'
 
 // An edge's work: a message's way from Redis to its subscribers. The brokers that know no Redis get it by SEND.
-
-/** Contenders whose subscribers share a buffer, if their ids let them. */
-const SHARING = ['Baton', 'ceiling']
 
 /** Of each process, before the first round: as long as a JVM takes. */
 const WARM_UP_MS = 8000
@@ -33,13 +31,32 @@ export const fanOutScenarios: Scenario[] = Object.entries(SHAPES).map(([name, [r
         contenders.push(stack.use(server))
         await driven(world, server, { rooms, members, window: 32, warmMs: world.size(WARM_UP_MS) })
       }
-      await interleave(1, works, contenders, async (server, { id, window }) => {
+      const [baton, ceiling, ...others] = contenders as [Server, Server, ...Server[]]
+      for (const { id, window } of works) {
+        // There and back: who comes first finds the machine as the one before left it.
+        const turns = [baton, ceiling, ceiling, baton]
         // To the others all ids are alike.
-        if (id === 'unique' && !SHARING.includes(server.name)) return
-        const { deliveries, cpuMs } = await driven(world, server, { rooms, members, id, window })
+        if (id === 'shared') turns.push(...others)
         const work = workOf(window, id)
-        world.take({ scenario: name, work, contender: server.name, unit: DELIVERIES }, (deliveries * 1000) / cpuMs)
-      })
+        for (const [contender, rate] of await ratesOf(world, turns, { rooms, members, id, window })) {
+          world.take({ scenario: name, work, contender, unit: DELIVERIES }, rate)
+        }
+      }
     }
   }
 }))
+
+/** Of each contender, over all its turns. */
+async function ratesOf(
+  world: World,
+  turns: Server[],
+  settings: Parameters<typeof driven>[2]
+): Promise<Map<string, number>> {
+  const sums = new Map<string, { deliveries: number; cpuMs: number }>()
+  for (const server of turns) {
+    const { deliveries, cpuMs } = await driven(world, server, settings)
+    const sum = sums.get(server.name) ?? { deliveries: 0, cpuMs: 0 }
+    sums.set(server.name, { deliveries: sum.deliveries + deliveries, cpuMs: sum.cpuMs + cpuMs })
+  }
+  return new Map([...sums].map(([name, { deliveries, cpuMs }]) => [name, (deliveries * 1000) / cpuMs]))
+}
