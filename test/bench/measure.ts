@@ -37,7 +37,7 @@ export async function untilQuiet(pid: number): Promise<void> {
   }
 }
 
-/** Each round has every contender at every piece of work, one right after the other. */
+/** Each round has every contender at every piece of work, one right after the other; every other round goes backwards. */
 export async function interleave<C, W>(
   rounds: number,
   works: W[],
@@ -45,7 +45,8 @@ export async function interleave<C, W>(
   measure: (contender: C, work: W) => Promise<void>
 ): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    for (const work of works) for (const contender of contenders) await measure(contender, work)
+    const inTurn = <T>(all: T[]) => (round % 2 === 0 ? all : all.toReversed())
+    for (const work of inTurn(works)) for (const contender of inTurn(contenders)) await measure(contender, work)
   }
 }
 
@@ -54,7 +55,8 @@ export async function driven(world: World, server: Server, settings: Record<stri
   const { warmMs, ms } = world
   const load = await startLoad('drive', { ...server.load, pid: server.pid, warmMs, ms, ...settings })
   const loaded = await load.result()
-  world.heard(server.name, loaded)
+  const { window } = settings
+  world.heard(window === undefined ? server.name : `${server.name} with ${window} in flight`, loaded)
   await untilQuiet(server.pid)
   return loaded
 }
