@@ -37,12 +37,13 @@ const fanOut = (scenario: string, windows: number[], contender: string, atLeast:
     }))
   )
 
+/** What a delivery costs is to stay within ±10 %: a rate is the inverse of that. */
 const flat = (works: string[]): Goal[] =>
   works.slice(1).map(work => ({
     of: baton('scale', work, DELIVERIES),
     against: { work: works[0] as string },
-    atLeast: 0.9,
-    atMost: 1.1
+    atLeast: 1 / 1.1,
+    atMost: 1 / 0.9
   }))
 
 const append = (channels: number, atMost: number): Goal => ({

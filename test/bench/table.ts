@@ -46,7 +46,9 @@ function nameOf({ of, against, as = 'ratio' }: Goal): string {
 }
 
 function boundOf({ atLeast, atMost }: Goal): string {
-  return [atLeast !== undefined && `≥ ${atLeast}`, atMost !== undefined && `≤ ${atMost}`].filter(Boolean).join(', ')
+  const shown = (sign: string, bound?: number) =>
+    bound === undefined ? [] : [`${sign} ${Number(bound.toPrecision(3))}`]
+  return [...shown('≥', atLeast), ...shown('≤', atMost)].join(', ')
 }
 
 /** Three digits that count, and thousands in commas. */
