@@ -84,6 +84,7 @@ export class Family {
         restamp(frames, ids, there, i + 1)
         there = i + 1
         if (transport.writeFramed(frames.bytes)) frames.isKept = true
+        // Else the member itself is not looked at.
         if (this.kind.acknowledges) awaitAck(member, deliveries)
       }
     }

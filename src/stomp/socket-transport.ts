@@ -101,6 +101,7 @@ abstract class SocketTransport {
   get queuedBytes(): number {
     const { socket, backlog } = this
     const bytes = socket.writableLength + (backlog?.bytes ?? 0)
+    // Where nothing waits `destroyed` is not asked: it lies elsewhere in memory, and each write looks here.
     return bytes > 0 && socket.destroyed ? 0 : bytes
   }
 

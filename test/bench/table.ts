@@ -46,9 +46,8 @@ function nameOf({ of, against, as = 'ratio' }: Goal): string {
 }
 
 function boundOf({ atLeast, atMost }: Goal): string {
-  const shown = (sign: string, bound?: number) =>
-    bound === undefined ? [] : [`${sign} ${Number(bound.toPrecision(3))}`]
-  return [...shown('≥', atLeast), ...shown('≤', atMost)].join(', ')
+  const bounds = [atLeast !== undefined && `≥ ${number(atLeast)}`, atMost !== undefined && `≤ ${number(atMost)}`]
+  return bounds.filter(Boolean).join(', ')
 }
 
 /** Three digits that count, and thousands in commas. */
